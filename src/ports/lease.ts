@@ -13,4 +13,10 @@ export interface Lease {
    * Must be called after the request was received, for every decision: never cached, never a flag.
    */
   held(): LeaseToken;
+
+  /**
+   * As {@link held}, but for as much longer as `LATCHKEY_ON_DATABASE_LOSS=serve-cached:N` allows; the same as `held`
+   * with `deny`. Only for a request that has no lease and whose read of the database failed with `unavailable`.
+   */
+  heldOnLoss(): LeaseToken;
 }
