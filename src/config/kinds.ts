@@ -1,0 +1,104 @@
+import { type ListenAddress, parseListenAddress } from './listen-address.js';
+import type { Kind } from './setting.js';
+
+/** A whole number in decimal digits, bounds included. */
+export function integer(min: number, max: number): Kind<number> {
+  return {
+    allowed: `a whole number from ${min} to ${max}`,
+    parse(raw) {
+      if (!/^\d{1,15}$/.test(raw)) return undefined;
+      const value = Number(raw);
+      return value >= min && value <= max ? value : undefined;
+    },
+  };
+}
+
+/** `true` or `false`. */
+export const boolean: Kind<boolean> = {
+  allowed: 'true or false',
+  parse: (raw) => (raw === 'true' ? true : raw === 'false' ? false : undefined),
+};
+
+/** One of a few words. */
+export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
+  return { allowed: `one of ${words.join(', ')}`, parse: (raw) => words.find((word) => word === raw) };
+}
+
+/** Text without control characters, between two lengths in characters. */
+export function text(what: string, minLength = 1, maxLength = 4096): Kind<string> {
+  return {
+    allowed: minLength > 1 ? `${what} of at least ${minLength} characters` : what,
+    parse: (raw) =>
+      raw.length >= minLength && raw.length <= maxLength && !/\p{Cc}/u.test(raw) && raw.trim() === raw
+        ? raw
+        : undefined,
+  };
+}
+
+/** Path of a file or directory, relative to the working directory or absolute. */
+export const path: Kind<string> = text('a path');
+
+/** Comma-separated entries of another kind, at least one; spaces around a comma do not count. */
+export function list<T>(item: Kind<T>): Kind<readonly T[]> {
+  return {
+    allowed: `${item.allowed}; several are separated by commas`,
+    parse(raw) {
+      const values: T[] = [];
+      for (const part of raw.split(',')) {
+        const value = part.trim() === '' ? undefined : item.parse(part.trim());
+        if (value === undefined) return undefined;
+        values.push(value);
+      }
+      return Object.freeze(values);
+    },
+  };
+}
+
+/** Where a listener binds. */
+export const address: Kind<ListenAddress> = {
+  allowed: 'host:port, [IPv6]:port or unix:/absolute/path',
+  parse: parseListenAddress,
+};
+
+/** A connection URL of PostgreSQL. */
+export const databaseUrl: Kind<string> = {
+  allowed: 'a URL like postgres://user:password@host:5432/database',
+  parse(raw) {
+    const url = parseUrl(raw);
+    return url !== undefined && (url.protocol === 'postgres:' || url.protocol === 'postgresql:') ? raw : undefined;
+  },
+};
+
+/** The origin of a web page, exactly as a browser sends it. */
+export const origin: Kind<string> = {
+  allowed: 'an origin like https://app.example.com, without a path',
+  parse(raw) {
+    const url = parseUrl(raw);
+    return url !== undefined && /^https?:$/.test(url.protocol) && url.origin === raw ? raw : undefined;
+  },
+};
+
+/** Where keys that verify signatures are fetched from: over TLS, or from this machine. */
+export const keySetUrl: Kind<string> = {
+  allowed: 'an https:// URL (http:// on a loopback address only)',
+  parse(raw) {
+    const url = parseUrl(raw);
+    if (url === undefined || url.username !== '' || url.password !== '') return undefined;
+    const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+    return url.protocol === 'https:' || (url.protocol === 'http:' && loopback) ? raw : undefined;
+  },
+};
+
+/** The name of a cookie (a token of RFC 6265). */
+export const cookieName: Kind<string> = {
+  allowed: "a cookie's name: letters, digits and any of !#$%&'*+-.^_`|~",
+  parse: (raw) => (/^[\w!#$%&'*+.^`|~-]{1,128}$/.test(raw) ? raw : undefined),
+};
+
+function parseUrl(raw: string): URL | undefined {
+  try {
+    return new URL(raw);
+  } catch {
+    return undefined;
+  }
+}
