@@ -12,4 +12,9 @@ import type { Awaitable } from './awaitable.js';
  */
 export interface KeyStore {
   find(keyHash: KeyHash): Awaitable<KeyRecord | null>;
+  /**
+   * As `find`, but never reads: `undefined` when the answer is not in memory under a lease that is valid now. Lets a
+   * caller spare the database a look-up that it can refuse for another reason.
+   */
+  peek?(keyHash: KeyHash): KeyRecord | null | undefined;
 }

@@ -1,0 +1,71 @@
+import type { HistoryEvent } from '../domain/history-event.js';
+import type { KeyRecord } from '../domain/key-record.js';
+import type { KeyHash } from '../domain/raw-key.js';
+import type { Awaitable } from '../ports/awaitable.js';
+import type { CacheControl } from '../ports/cache-control.js';
+import type { KeyStore } from '../ports/key-store.js';
+import type { Lease } from '../ports/lease.js';
+import type { Metrics } from '../ports/metrics.js';
+import { ALL_PROTECTIONS, type Protections } from '../ports/protections.js';
+import type { SingleReads } from '../ports/single-reads.js';
+import { LeasedCache } from './leased-cache.js';
+
+/** What {@link CachedKeyStore} is made of. */
+export interface CachedKeyStoreParts {
+  readonly reads: SingleReads<KeyHash, KeyRecord>;
+  readonly lease: Lease;
+  readonly metrics: Metrics;
+  /** Most keys, and apart from them most unknown hashes, to remember. */
+  readonly maxKeys: number;
+}
+
+/** Finds keys in memory under a lease, in the database otherwise; see {@link LeasedCache}. */
+export class CachedKeyStore implements KeyStore, CacheControl {
+  private readonly cache: LeasedCache<KeyRecord>;
+
+  constructor(parts: CachedKeyStoreParts, protections: Protections = ALL_PROTECTIONS) {
+    this.cache = new LeasedCache<KeyRecord>(
+      {
+        reads: parts.reads as SingleReads<string, KeyRecord>,
+        lease: parts.lease,
+        metrics: parts.metrics,
+        source: 'keys',
+        presentName: 'keys',
+        absentName: 'unknown_keys',
+        maxPresent: parts.maxKeys,
+        maxAbsent: parts.maxKeys,
+      },
+      protections,
+    );
+  }
+
+  find(keyHash: KeyHash): Awaitable<KeyRecord | null> {
+    return this.cache.find(keyHash);
+  }
+
+  peek(keyHash: KeyHash): KeyRecord | null | undefined {
+    return this.cache.peek(keyHash);
+  }
+
+  apply(event: HistoryEvent): void {
+    switch (event.kind) {
+      case 'key-created':
+      case 'key-changed':
+      case 'key-revoked':
+      case 'key-deleted':
+        // A creation too: it ends what is remembered of the hash being unknown.
+        if (event.keyHash === null) this.cache.forgetAll();
+        else this.cache.forget(event.keyHash);
+        return;
+      case 'workflow-changed':
+        return;
+      default:
+        // `everything-changed`, and any kind that a later version of the database may write.
+        this.cache.forgetAll();
+    }
+  }
+
+  forgetAll(): void {
+    this.cache.forgetAll();
+  }
+}
