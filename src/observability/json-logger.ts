@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { pino } from 'pino';
 import { Failure } from '../domain/failure.js';
 import type { LogFields, Logger } from '../ports/logger.js';
@@ -57,12 +58,14 @@ function plainError(error: Error, depth: number): Record<string, unknown> {
   if ('code' in error && typeof error.code === 'string') plain.code = error.code;
   if (error instanceof Failure) plain.kind = error.kind;
   if (depth >= CAUSE_DEPTH_MAX) return plain;
-  if (error.cause instanceof Error) plain.cause = plainError(error.cause, depth + 1);
-  else if (error.cause !== undefined) plain.cause = String(error.cause);
+  if (error.cause !== undefined) plain.cause = plainCause(error.cause, depth + 1);
   if (error instanceof AggregateError) {
-    plain.errors = error.errors.map((each: unknown) =>
-      each instanceof Error ? plainError(each, depth + 1) : String(each),
-    );
+    plain.errors = error.errors.map((each: unknown) => plainCause(each, depth + 1));
   }
   return plain;
+}
+
+function plainCause(cause: unknown, depth: number): unknown {
+  if (cause instanceof Error) return plainError(cause, depth);
+  return typeof cause === 'string' ? cause : inspect(cause, { depth: 1 });
 }
