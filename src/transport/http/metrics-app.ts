@@ -1,0 +1,29 @@
+import fastify, { type FastifyInstance } from 'fastify';
+import type { Readiness } from '../../service/readiness.js';
+
+/** What the metrics listener is made of. */
+export interface MetricsAppParts {
+  /** The metrics in a format that Prometheus scrapes. */
+  readonly metricsText: () => Promise<{ readonly contentType: string; readonly body: string }>;
+  readonly readiness: Readiness;
+}
+
+/**
+ * Builds the listener for operators: `/metrics`, `/livez` (the process turns its event loop) and `/readyz` (it may take
+ * traffic; 503 while not, with each component's state). Does not listen.
+ */
+export function createMetricsApp({ metricsText, readiness }: MetricsAppParts): FastifyInstance {
+  const app = fastify({ return503OnClosing: false });
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+  });
+  app.get('/metrics', async (_request, reply) => {
+    const { contentType, body } = await metricsText();
+    return reply.type(contentType).send(body);
+  });
+  app.get('/livez', async (_request, reply) => reply.type('text/plain; charset=utf-8').send('alive\n'));
+  app.get('/readyz', async (_request, reply) =>
+    reply.code(readiness.ready ? 200 : 503).send({ ready: readiness.ready, components: readiness.report }),
+  );
+  return app;
+}
