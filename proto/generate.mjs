@@ -5,11 +5,17 @@
 //
 // Run from the repository's root. Needs the development dependencies and no network.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const TARGET = 'src/gen';
+/** Roots of the .proto files of every served file: ours, and those of the libraries for health and reflection. */
+const SERVED = [
+  ['proto'],
+  ['node_modules/grpc-health-check/proto'],
+  ['node_modules/@grpc/reflection/build/proto', '--path', 'node_modules/@grpc/reflection/build/proto/grpc'],
+];
 const check = process.argv.includes('--check');
 
 /** Runs buf from the local installation. */
@@ -20,14 +26,17 @@ function buf(...args) {
 /** Writes the generated files under `base`, as `base/src/gen`. */
 function generate(base) {
   const out = join(base, TARGET);
-  rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   buf('generate', 'proto', '--template', 'proto/buf.gen.yaml', '--output', base);
   const scratch = mkdtempSync(join(tmpdir(), 'latchkey-descriptors-'));
   try {
-    const file = join(scratch, 'set.binpb');
-    buf('build', 'proto', '--exclude-source-info', '-o', file);
-    writeFileSync(join(out, 'descriptor-set.ts'), descriptorModule(readFileSync(file)));
+    const sets = SERVED.map((input, index) => {
+      const file = join(scratch, `${index}.binpb`);
+      buf('build', ...input, '--exclude-source-info', '-o', file);
+      return readFileSync(file);
+    });
+    // Encoded messages joined end to end are the encoding of the messages merged: here, all their files.
+    writeFileSync(join(out, 'descriptor-set.ts'), descriptorModule(Buffer.concat(sets)));
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -58,12 +67,13 @@ function contents(root) {
   );
 }
 
-if (!check) {
-  generate('.');
-} else {
-  const base = mkdtempSync(join(tmpdir(), 'latchkey-generated-'));
-  try {
-    generate(base);
+const base = mkdtempSync(join(tmpdir(), 'latchkey-generated-'));
+try {
+  generate(base);
+  if (!check) {
+    rmSync(TARGET, { recursive: true, force: true });
+    cpSync(join(base, TARGET), TARGET, { recursive: true });
+  } else {
     const wanted = contents(join(base, TARGET));
     const actual = contents(TARGET);
     const differing = [...new Set([...wanted.keys(), ...actual.keys()])]
@@ -73,7 +83,7 @@ if (!check) {
       console.error(`src/gen is not current: ${differing.join(', ')}. Run \`npm run generate\` and commit the result.`);
       process.exitCode = 1;
     }
-  } finally {
-    rmSync(base, { recursive: true, force: true });
   }
+} finally {
+  rmSync(base, { recursive: true, force: true });
 }

@@ -1,0 +1,152 @@
+import {
+  Metadata,
+  type ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+  status,
+} from '@grpc/grpc-js';
+
+type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
+type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
+
+/** How many streaming calls a server holds open at once; about 15 kB each. */
+export const STREAMING_CALLS_MAX = 8192;
+
+/** Streams of these services read no further request before the answer to the last one is sent. */
+const ONE_AT_A_TIME = '/grpc.reflection.';
+
+/**
+ * Knows every open streaming call: bounds their number, and ends them all when the server drains.
+ *
+ * gRPC calls that stream never end by themselves, so a graceful shutdown would wait for them for ever. Unary calls pass
+ * through untouched, at no cost.
+ */
+export class StreamingCalls {
+  private readonly open = new Set<TrackedCall>();
+  private draining = false;
+
+  constructor(private readonly max: number = STREAMING_CALLS_MAX) {}
+
+  /** How many streaming calls are open. */
+  get size(): number {
+    return this.open.size;
+  }
+
+  /** The interceptor to give to the server. */
+  readonly interceptor: ServerInterceptor = (method, call) => {
+    // The type asks for the library's class where every object with its methods will do.
+    if (!method.requestStream && !method.responseStream) return call as ServerInterceptingCall;
+    const tracked = new TrackedCall(call, method.path.startsWith(ONE_AT_A_TIME), (ended) => this.open.delete(ended));
+    if (this.draining) tracked.sendStatus(DRAINING);
+    else if (this.open.size >= this.max) tracked.sendStatus(TOO_MANY);
+    else this.open.add(tracked);
+    return tracked as ServerInterceptingCallInterface as ServerInterceptingCall;
+  };
+
+  /** Ends every open stream, and every later one at once, with `UNAVAILABLE`: clients go on at another sidecar. */
+  drain(): void {
+    this.draining = true;
+    for (const call of this.open) call.sendStatus(DRAINING);
+  }
+}
+
+const DRAINING: CallStatus = {
+  code: status.UNAVAILABLE,
+  details: 'The server is shutting down; connect again.',
+  metadata: new Metadata(),
+};
+
+const TOO_MANY: CallStatus = {
+  code: status.RESOURCE_EXHAUSTED,
+  details: 'Too many streams are open at this server; try again later.',
+  metadata: new Metadata(),
+};
+
+/** Passes everything on, until a status has been sent; after that, nothing. */
+class TrackedCall implements ServerInterceptingCallInterface {
+  private ended = false;
+  private sending = 0;
+  private readHeld = false;
+
+  constructor(
+    private readonly next: ServerInterceptingCallInterface,
+    private readonly oneAtATime: boolean,
+    private readonly onEnd: (call: TrackedCall) => void,
+  ) {}
+
+  start(listener: Listener): void {
+    // A call that was refused never reaches its handler.
+    if (this.ended) return;
+    this.next.start({
+      onReceiveMetadata: (metadata) => listener.onReceiveMetadata(metadata),
+      onReceiveMessage: (message) => {
+        if (!this.ended) listener.onReceiveMessage(message);
+      },
+      onReceiveHalfClose: () => {
+        if (!this.ended) listener.onReceiveHalfClose();
+      },
+      // Called once for every call, however it ends.
+      onCancel: () => {
+        this.ended = true;
+        this.onEnd(this);
+        listener.onCancel();
+      },
+    });
+  }
+
+  sendMetadata(metadata: Metadata): void {
+    if (!this.ended) this.next.sendMetadata(metadata);
+  }
+
+  sendMessage(message: unknown, callback: () => void): void {
+    if (this.ended) return;
+    if (!this.oneAtATime) {
+      this.next.sendMessage(message, callback);
+      return;
+    }
+    this.sending++;
+    this.next.sendMessage(message, () => {
+      this.sending--;
+      callback();
+      if (this.sending === 0 && this.readHeld) {
+        this.readHeld = false;
+        this.next.startRead();
+      }
+    });
+  }
+
+  sendStatus(status: CallStatus): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.next.sendStatus(status);
+  }
+
+  startRead(): void {
+    if (this.sending > 0) this.readHeld = true;
+    else this.next.startRead();
+  }
+
+  getPeer(): string {
+    return this.next.getPeer();
+  }
+
+  getDeadline() {
+    return this.next.getDeadline();
+  }
+
+  getHost(): string {
+    return this.next.getHost();
+  }
+
+  getAuthContext() {
+    return this.next.getAuthContext();
+  }
+
+  getConnectionInfo() {
+    return this.next.getConnectionInfo();
+  }
+
+  getMetricsRecorder() {
+    return this.next.getMetricsRecorder();
+  }
+}
