@@ -77,6 +77,7 @@ export function readRequestPath(target: string): RequestPath {
       return refused('it has a character that must not stand in a path');
     }
   }
+  if (end > PATH_MAX_CHARACTERS) return refused('it is too long');
   if (isDotSegment(target, segmentStart, end)) return refused('it has a dot segment');
 
   const path = end === target.length ? target : target.slice(0, end);
