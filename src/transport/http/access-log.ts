@@ -33,7 +33,9 @@ export function observeRequests(app: FastifyInstance, { clock, logger, metrics }
     const method = COUNTED_METHODS.has(request.method) ? request.method : 'other';
     const route = routeTemplate(request);
     metrics.httpRequest(method, route, reply.statusCode, ms / 1000);
-    logger.info('http request', {
+    // The calls of a gateway and a page's files would drown what people do.
+    const log = route.startsWith('/api/') ? logger.info : logger.debug;
+    log.call(logger, 'http request', {
       requestId: request.id,
       method,
       route,

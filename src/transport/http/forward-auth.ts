@@ -56,7 +56,8 @@ async function authorize(parts: ForwardAuthParts, request: FastifyRequest, reply
   }
   reply.code(answer.status);
   for (const [name, value] of answer.headers) reply.header(name, value);
-  return reply.send(answer.body);
+  // As bytes: to a text Fastify would add a charset, which a JSON type does not have.
+  return reply.send(Buffer.from(answer.body));
 }
 
 /** The hook has answered already. */
@@ -68,13 +69,15 @@ async function unreachable(): Promise<never> {
 function proxiedRequestOf(rawHeaders: readonly string[]): ProxiedRequest {
   const headers: [string, string][] = [];
   const descriptions = new Map<string, string>();
+  const seen = new Set<string>();
   let repeated = false;
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = (rawHeaders[i] as string).toLowerCase();
     const value = rawHeaders[i + 1] as string;
     headers.push([name, value]);
     if (name === ORIGINAL.method || name === ORIGINAL.uri || name === FORWARDED.method || name === FORWARDED.uri) {
-      repeated ||= descriptions.has(name);
+      repeated ||= seen.has(name);
+      seen.add(name);
       // An empty header is how a proxy says that it has none.
       if (value !== '') descriptions.set(name, value);
     }
