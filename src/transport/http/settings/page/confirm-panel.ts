@@ -1,0 +1,79 @@
+import { ApiProblem } from './api-problem.js';
+import { createBusyButton } from './busy-button.js';
+import { type Child, h, uniqueId } from './dom.js';
+import { createAlert } from './notice.js';
+
+/** What a confirmation asks and does. */
+export interface ConfirmPanelParts {
+  readonly question: string;
+  readonly body: readonly Child[];
+  readonly action: { readonly label: string; readonly busyLabel: string; readonly className: string };
+  readonly keepLabel: string;
+  /** What gets the focus: the safe answer when the action cannot be undone. */
+  readonly focus: 'keep' | 'body';
+  readonly run: () => Promise<void>;
+  /** What to show for a failure; `null` when it is shown elsewhere. */
+  readonly explain: (problem: ApiProblem) => { readonly title: string; readonly text: string } | null;
+  /** Asked to go away; the caller puts the focus back. */
+  readonly onClose: () => void;
+}
+
+/** A question inside the row that it is about; the rest of the page stays usable. */
+export interface ConfirmPanel {
+  readonly element: HTMLElement;
+  readonly busy: boolean;
+  focus(): void;
+}
+
+export function createConfirmPanel(parts: ConfirmPanelParts): ConfirmPanel {
+  const headingId = uniqueId('question');
+  const alerts = h('div');
+  const act = createBusyButton({ ...parts.action, onClick: () => void run() });
+  const keep = h('button', { type: 'button', class: 'button button-quiet' }, parts.keepLabel);
+  const element = h(
+    'div',
+    { class: 'panel', role: 'group', 'aria-labelledby': headingId },
+    h('h4', { id: headingId }, parts.question),
+    ...parts.body,
+    alerts,
+    h('div', { class: 'panel-actions' }, act.element, keep),
+  );
+
+  async function run(): Promise<void> {
+    alerts.replaceChildren();
+    act.setBusy(true);
+    try {
+      await parts.run();
+    } catch (error) {
+      const explained = parts.explain(ApiProblem.of(error));
+      if (explained !== null) {
+        alerts.replaceChildren(
+          createAlert(h('p', { class: 'notice-title' }, explained.title), h('p', {}, explained.text)),
+        );
+        act.setLabel('Try again');
+      }
+    } finally {
+      act.setBusy(false);
+    }
+  }
+
+  function close(): void {
+    // While the call is under way its outcome must stay visible.
+    if (!act.busy) parts.onClose();
+  }
+  keep.addEventListener('click', close);
+  element.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') close();
+  });
+
+  return {
+    element,
+    get busy() {
+      return act.busy;
+    },
+    focus() {
+      const first = parts.focus === 'body' ? element.querySelector<HTMLElement>('select, input') : null;
+      (first ?? keep).focus();
+    },
+  };
+}

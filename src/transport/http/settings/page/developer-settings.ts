@@ -1,0 +1,206 @@
+import { createAnnouncer } from './announcer.js';
+import type { Api, ApiKey, CreatedApiKey, Workflow } from './api.js';
+import { ApiProblem } from './api-problem.js';
+import { createCreateForm } from './create-form.js';
+import { createDateFormat } from './dates.js';
+import { describeProblem } from './describe-problem.js';
+import { h } from './dom.js';
+import { createKeyList } from './key-list.js';
+import type { WorkflowNames } from './key-row.js';
+import { createNewKeyBanner, type NewKeyBanner } from './new-key-banner.js';
+import { overlapText } from './overlaps.js';
+import { receiptText } from './receipt-text.js';
+import { createSessionNotice } from './session-notice.js';
+import { onChangeElsewhere, tellOtherTabs } from './tabs.js';
+
+/** How often the dates on the page are brought up to date, in ms. */
+const TICK_MS = 30_000;
+
+/** What the page is made of. */
+export interface DeveloperSettingsParts {
+  readonly api: Api;
+  readonly exampleUrl: string;
+}
+
+/**
+ * The page: what is known of the account's keys, and the parts that show it.
+ *
+ * The list on the page is always the server's: after each change it is read again, and nothing is guessed.
+ */
+export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsParts): {
+  readonly element: HTMLElement;
+  start(): void;
+} {
+  const dates = createDateFormat(navigator.languages);
+  const announcer = createAnnouncer();
+  const bannerSlot = h('div', { class: 'banner-slot' });
+  let keys: readonly ApiKey[] = [];
+  let next: string | null = null;
+  let workflows: WorkflowNames = null;
+  let showRevoked = false;
+  let loaded = false;
+  let banner: NewKeyBanner | null = null;
+  /** Grows with each reading of the list, so that a slow answer never overwrites a newer one. */
+  let reading = 0;
+
+  const session = createSessionNotice(async () => {
+    await Promise.all([loadKeys(), loadWorkflows()]);
+  });
+
+  const form = createCreateForm({
+    dates,
+    create: (order) => api.createKey(order),
+    onCreated: (key) => showNewKey(key, null),
+    onSignedOut: signedOut,
+    onWorkflowGone: () => void loadWorkflows(),
+    onUncertain: () => void loadKeys(),
+  });
+
+  const list = createKeyList({
+    row: {
+      dates,
+      revoke: (id) => api.revokeKey(id),
+      rotate: (id, overlapSeconds) => api.rotateKey(id, overlapSeconds),
+      onRevoked: changed,
+      onRotated(old, replacement, overlapSeconds) {
+        const fate =
+          overlapSeconds > 0
+            ? `Replaces ${old.key_prefix}…, which stops working ${overlapText(overlapSeconds)}.`
+            : replacement.receipt
+              ? `Replaces ${old.key_prefix}…: ${receiptText(replacement.receipt).headline.toLowerCase()}.`
+              : `Replaces ${old.key_prefix}…, which is refused everywhere.`;
+        showNewKey(replacement, fate);
+      },
+      onSignedOut: signedOut,
+      onStale: () => void loadKeys(),
+      onReceiptDismissed() {
+        showKeys();
+        list.focusHeading();
+      },
+    },
+    onToggleRevoked(show) {
+      showRevoked = show;
+      void loadKeys();
+    },
+    onMore: loadMore,
+    onRetry() {
+      if (!loaded) list.showLoading();
+      void Promise.all([loadKeys(), workflows === null ? loadWorkflows() : undefined]);
+    },
+  });
+
+  function signedOut(): void {
+    session.show(loaded);
+  }
+
+  function showKeys(): void {
+    list.show({ keys, workflows, includesRevoked: showRevoked, hasMore: next !== null });
+  }
+
+  async function loadKeys(): Promise<void> {
+    reading += 1;
+    const mine = reading;
+    try {
+      const page = await api.listKeys({ includeRevoked: showRevoked });
+      if (mine !== reading) return;
+      keys = page.keys;
+      next = page.next;
+      loaded = true;
+      session.hide();
+      showKeys();
+    } catch (error) {
+      if (mine === reading) showListProblem(ApiProblem.of(error));
+    }
+  }
+
+  /** Without a session, keys that were shown stay: the notice above says why nothing works. */
+  function showListProblem(problem: ApiProblem): void {
+    if (problem.signedOut) {
+      signedOut();
+      if (!loaded) list.showSignedOut();
+    } else if (loaded) list.showStale(describeProblem(problem));
+    else list.showError(describeProblem(problem));
+  }
+
+  async function loadMore(): Promise<void> {
+    if (next === null) return;
+    const mine = reading;
+    try {
+      const page = await api.listKeys({ includeRevoked: showRevoked, next });
+      if (mine !== reading) return;
+      const known = new Set(keys.map(({ id }) => id));
+      keys = [...keys, ...page.keys.filter(({ id }) => !known.has(id))];
+      next = page.next;
+      showKeys();
+      announcer.say(`${keys.length} keys are shown.`);
+    } catch (error) {
+      const problem = ApiProblem.of(error);
+      if (problem.signedOut) signedOut();
+      else announcer.say(`No more keys could be loaded. ${describeProblem(problem)}`);
+    }
+  }
+
+  async function loadWorkflows(): Promise<void> {
+    try {
+      const found: readonly Workflow[] = await api.listWorkflows();
+      workflows = new Map(found.map(({ id, name }) => [id, name]));
+      form.setWorkflows(found);
+      if (loaded) showKeys();
+    } catch (error) {
+      if (ApiProblem.of(error).signedOut) signedOut();
+      else form.setWorkflowsFailed(() => void loadWorkflows());
+    }
+  }
+
+  function changed(): void {
+    tellOtherTabs();
+    void loadKeys();
+  }
+
+  function showNewKey(key: CreatedApiKey, note: string | null): void {
+    banner?.clear();
+    const shown = createNewKeyBanner({ key, note, exampleUrl, announcer, onDismiss: dismissBanner });
+    banner = shown;
+    bannerSlot.replaceChildren(shown.element);
+    shown.element.focus();
+    tellOtherTabs();
+    void loadKeys().then(() => list.highlight(key.id));
+  }
+
+  function dismissBanner(): void {
+    banner?.clear();
+    banner = null;
+    list.focusHeading();
+  }
+
+  const element = h(
+    'div',
+    { class: 'stack' },
+    session.element,
+    bannerSlot,
+    form.element,
+    list.element,
+    announcer.element,
+  );
+  return {
+    element,
+    start() {
+      list.showLoading();
+      void loadKeys();
+      void loadWorkflows();
+      onChangeElsewhere(() => void loadKeys());
+      setInterval(() => {
+        if (!document.hidden) list.tick();
+      }, TICK_MS);
+      // The only copy of a key is about to be lost.
+      addEventListener('beforeunload', (event) => {
+        if (banner?.uncopied === true) event.preventDefault();
+      });
+      // A page that the browser keeps for its back button must not keep a raw key.
+      addEventListener('pagehide', () => {
+        banner?.clear();
+        banner = null;
+      });
+    },
+  };
+}
