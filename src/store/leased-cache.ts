@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { Failure } from '../domain/failure.js';
 import type { Awaitable } from '../ports/awaitable.js';
 import type { Clock } from '../ports/clock.js';
 import { type Lease, type LeaseToken, NO_LEASE } from '../ports/lease.js';
@@ -105,7 +106,8 @@ export class LeasedCache<V extends {}> {
     const known = this.recall(key, token);
     if (known !== undefined) return known;
     this.metrics.cacheMiss(this.source);
-    return this.miss(key, token, true);
+    const answer = this.miss(key, token, true);
+    return token === NO_LEASE ? this.orUnleased(key, answer) : answer;
   }
 
   /** What is in memory under a lease, `undefined` when that is nothing; never reads. */
@@ -183,6 +185,24 @@ export class LeasedCache<V extends {}> {
     if (this.mayOutliveItsReaders(flight)) return value;
     this.metrics.fillRefused(this.source);
     return this.miss(key, this.lease.held(), false);
+  }
+
+  /**
+   * Falls back on memory when the database is out of reach and the operator prefers an old answer to none. Only for
+   * what exists: that something does not exist is too easily no longer true.
+   */
+  private async orUnleased(key: string, answer: Promise<V | null>): Promise<V | null> {
+    try {
+      return await answer;
+    } catch (error) {
+      const failure = Failure.from(error);
+      const outOfReach = failure.kind === 'unavailable' || failure.kind === 'deadline-exceeded';
+      if (!outOfReach || this.lease.heldOnLoss() === NO_LEASE) throw failure;
+      const value = this.present.get(key);
+      if (value === undefined) throw failure;
+      this.metrics.servedUnleased();
+      return value;
+    }
   }
 
   /** The fill guard. */

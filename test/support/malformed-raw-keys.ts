@@ -1,0 +1,31 @@
+const HEX = '0123456789abcdef'.repeat(4);
+
+/** Strings that are not raw keys, each for a reason of its own. Every surface answers `KEY_MALFORMED` to each. */
+export const MALFORMED_RAW_KEYS: readonly { readonly name: string; readonly value: string }[] = [
+  { name: 'empty', value: '' },
+  { name: 'the prefix alone', value: 'nk_live_' },
+  { name: 'one digit short', value: `nk_live_${HEX.slice(1)}` },
+  { name: 'one digit long', value: `nk_live_${HEX}0` },
+  { name: '4096 characters long', value: `nk_live_${'0'.repeat(4088)}` },
+  { name: 'in upper-case hex', value: `nk_live_${HEX.toUpperCase()}` },
+  { name: 'with one upper-case digit', value: `nk_live_${HEX.slice(0, 63)}A` },
+  { name: 'of another environment', value: `nk_test_${HEX}` },
+  { name: 'with an upper-case prefix', value: `NK_LIVE_${HEX}` },
+  { name: 'without its prefix', value: HEX.padEnd(72, '0') },
+  { name: 'led by a space', value: ` nk_live_${HEX}` },
+  { name: 'led by a space, at the right length', value: ` nk_live_${HEX.slice(1)}` },
+  { name: 'followed by a space', value: `nk_live_${HEX.slice(1)} ` },
+  { name: 'with a space inside', value: `nk_live_${HEX.slice(0, 32)} ${HEX.slice(33)}` },
+  { name: 'followed by a newline', value: `nk_live_${HEX}\n` },
+  { name: 'with a newline for its last digit', value: `nk_live_${HEX.slice(1)}\n` },
+  { name: 'with a NUL inside', value: `nk_live_${HEX.slice(0, 32)}\0${HEX.slice(33)}` },
+  { name: 'followed by a NUL', value: `nk_live_${HEX}\0` },
+  { name: 'with a letter beyond f', value: `nk_live_${HEX.slice(0, 63)}g` },
+  { name: 'with a Cyrillic look-alike of a', value: `nk_live_${HEX.slice(0, 63)}\u0430` },
+  { name: 'with a full-width digit', value: `nk_live_${HEX.slice(0, 63)}\uff11` },
+  { name: 'with an Arabic-Indic digit', value: `nk_live_${HEX.slice(0, 63)}\u0661` },
+  { name: 'with a lone surrogate', value: `nk_live_${HEX.slice(0, 63)}\ud800` },
+  { name: 'with a replacement character, as from broken UTF-8', value: `nk_live_${HEX.slice(0, 63)}\ufffd` },
+  { name: 'with a zero-width space', value: `nk_live_${HEX.slice(0, 63)}\u200b` },
+  { name: 'SQL', value: "nk_live_' OR '1'='1" },
+];
