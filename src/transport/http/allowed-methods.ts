@@ -23,7 +23,9 @@ export function watchAllowedMethods(app: FastifyInstance): AllowedMethods {
     for (const name of methods) known.add(name);
   });
   return (url) => {
-    const found = router.find('GET', url.split('?', 1)[0] ?? '')?.store as Set<string> | undefined;
-    return found === undefined ? [] : [...found].sort();
+    const found = router.find('GET', url.split('?', 1)[0] ?? '');
+    // `/keys/` fits `/keys/:key_id`, but no id is empty.
+    if (found === null || Object.values(found.params).includes('')) return [];
+    return [...(found.store as Set<string>)].sort();
   };
 }

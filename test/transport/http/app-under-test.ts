@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { FastifyInstance, InjectOptions } from 'fastify';
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import type { SessionConfig } from '../../../src/config.js';
 import { Failure, type FailureKind } from '../../../src/domain/failure.js';
 import { mintRawKey } from '../../../src/domain/raw-key.js';
@@ -69,13 +69,9 @@ export interface AppUnderTest {
   readonly metrics: RecordingMetrics;
   readonly logger: RecordingLogger;
   /** Sends JSON (or no body) as ada. */
-  readonly ada: (
-    method: 'GET' | 'POST' | 'DELETE',
-    url: string,
-    body?: unknown,
-  ) => ReturnType<FastifyInstance['inject']>;
+  readonly ada: (method: 'GET' | 'POST' | 'DELETE', url: string, body?: unknown) => Promise<LightMyRequestResponse>;
   /** Sends anything. */
-  readonly send: (options: InjectOptions) => ReturnType<FastifyInstance['inject']>;
+  readonly send: (options: InjectOptions) => Promise<LightMyRequestResponse>;
 }
 
 export interface AppOptions extends Partial<HttpAppParts> {
