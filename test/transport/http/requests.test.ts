@@ -101,7 +101,7 @@ describe('a request', () => {
     expect(response.statusCode).toBe(500);
     expect(response.body).not.toContain('secret detail');
     const logged = http.logger.lines.find(({ level }) => level === 'error');
-    expect(String((logged?.fields.error as Error).message)).toBe('secret detail of the code');
+    expect(String((logged?.fields.error as Error | undefined)?.message)).toBe('secret detail of the code');
     expect(response.json().instance).toBe(`urn:uuid:${logged?.fields.requestId}`);
   });
 });
