@@ -42,7 +42,7 @@ export class RevocationBarrier implements Barrier {
       await this.await(wait, Number.POSITIVE_INFINITY);
       const receipt = this.receipt(wait, commit, confirmedAtMs);
       this.parts.metrics.revocationConfirmed(receipt);
-      await this.forgetWaitedOut(wait);
+      void this.forgetWaitedOut(wait);
       return receipt;
     } catch (cause) {
       this.parts.metrics.revocationUnconfirmed();

@@ -1,0 +1,412 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { FastifyInstance } from 'fastify';
+import { Registry } from 'prom-client';
+import { Invalidation } from './coherence/invalidation.js';
+import { LeaseDriver } from './coherence/lease-driver.js';
+import { RevocationBarrier } from './coherence/revocation-barrier.js';
+import type { Config, ListenAddress } from './config.js';
+import { defaultCatalogue } from './domain/default-catalogue.js';
+import { KeyTags } from './domain/key-tag.js';
+import { type MethodCatalogue, parseCatalogue } from './domain/method-catalogue.js';
+import { mintRawKey } from './domain/raw-key.js';
+import { CleanupStack } from './lifecycle.js';
+import { PrometheusMetrics } from './observability/prometheus-metrics.js';
+import { systemClock } from './observability/system-clock.js';
+import { systemTimers } from './observability/system-timers.js';
+import type { Logger } from './ports/logger.js';
+import type { Metrics } from './ports/metrics.js';
+import { ALL_PROTECTIONS, type Protections } from './ports/protections.js';
+import { AppKeyService } from './service/app-keys.js';
+import { createAuthorizer } from './service/authorize.js';
+import type { Authorizer } from './service/authorizer.js';
+import { KeyService } from './service/keys.js';
+import { type Component, Readiness } from './service/readiness.js';
+import { CoalescingUsageRecorder } from './service/usage-recorder.js';
+import { WatchRevocations } from './service/watch-revocations.js';
+import { BatchedReads } from './store/batched-reads.js';
+import { CachedKeyStore } from './store/cached-key-store.js';
+import { CachedWorkflowStore } from './store/cached-workflow-store.js';
+import { startEmbeddedPostgres } from './store/embedded/embedded-postgres.js';
+import { seedWorkflows } from './store/embedded/seed.js';
+import { ObservedSource } from './store/observed-source.js';
+import { assertSchemaKnown, migrate } from './store/postgres/migrate.js';
+import { createPool } from './store/postgres/pool.js';
+import { PostgresChangeFeed } from './store/postgres/postgres-change-feed.js';
+import { PostgresHistory } from './store/postgres/postgres-history.js';
+import { PostgresKeyRegistry } from './store/postgres/postgres-key-registry.js';
+import { PostgresKeySource } from './store/postgres/postgres-key-source.js';
+import { PostgresRevocationLog } from './store/postgres/postgres-revocation-log.js';
+import { PostgresSessionSource } from './store/postgres/postgres-session-source.js';
+import { PostgresUsageSink } from './store/postgres/postgres-usage-sink.js';
+import { PostgresWorkflowSource } from './store/postgres/postgres-workflow-source.js';
+import { pruneEvents } from './store/postgres/prune-events.js';
+import { QueryRunner } from './store/postgres/run-query.js';
+import type { ExtractionRules } from './transport/extract.js';
+import { appKeyService } from './transport/grpc/app-key-service.js';
+import { authorizationService } from './transport/grpc/authorization-service.js';
+import { extAuthzService } from './transport/grpc/ext-authz-service.js';
+import type { GrpcService } from './transport/grpc/grpc-service.js';
+import { createGrpcServer } from './transport/grpc/server.js';
+import { createHttpApp } from './transport/http/app.js';
+import { forwardAuth } from './transport/http/forward-auth.js';
+import { createMetricsApp } from './transport/http/metrics-app.js';
+import { createSessions } from './transport/http/sessions/create-sessions.js';
+import { settingsPage } from './transport/http/settings/settings-page.js';
+import { RoutesWatcher } from './transport/routes-watcher.js';
+
+/** What the process tells the application about itself, and what tests replace. */
+export interface AppParts {
+  readonly logger: Logger;
+  /** Of the program and of Node.js, for `latchkey_build_info`. */
+  readonly version: string;
+  readonly nodeVersion: string;
+  /** Tests only: rules of the protocol to leave out, to show that they matter. Nothing in the configuration sets it. */
+  readonly protections?: Protections;
+}
+
+/** Where a started application can be reached, with the ports that were bound. */
+export interface AppAddresses {
+  readonly grpc: readonly string[];
+  readonly admin: string | null;
+  /** Base URL. */
+  readonly http: string | null;
+  /** Base URL. */
+  readonly metrics: string | null;
+  /** Connection URL of the database in use; of the embedded one too. */
+  readonly databaseUrl: string;
+}
+
+/** The whole sidecar. */
+export interface App {
+  /** Resolves when every listener is bound and the process takes traffic. Rejects, with everything undone, otherwise. */
+  start(): Promise<AppAddresses>;
+  /**
+   * Stops gracefully: not ready, no new calls, running calls end, the lease is given up, "last used" is written,
+   * connections close; after `drainMs` by force. Idempotent. Rejects after trying everything if something failed.
+   */
+  stop(): Promise<void>;
+  /** Ends patience: what `stop` is still waiting for is torn down now. */
+  forceStop(): void;
+}
+
+/** Connections of the coherence protocol: renewals, history reads and acknowledgements never wait for queries. */
+const COHERENCE_CONNECTIONS = 3;
+/** How long a start waits for the first lease, ms. Without one the sidecar works all the same, from the database. */
+const FIRST_LEASE_PATIENCE_MS = 5_000;
+/** Most events applied one by one; a sidecar that is further behind starts over. */
+const HISTORY_READ_LIMIT = 50_000;
+const PRUNE_INTERVAL_MS = 3_600_000;
+
+/** Builds the sidecar. Nothing is opened before `start`. */
+export function createApp(config: Config, parts: AppParts): App {
+  const stack = new CleanupStack(systemTimers);
+  return {
+    start: () => stack.guard(config.drainMs, () => start(config, parts, stack)),
+    stop: () => stack.unwind(config.drainMs),
+    forceStop: () => stack.forceNow(),
+  };
+}
+
+/** What every part below may use. */
+interface Foundation {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly registry: Registry;
+  readonly stack: CleanupStack;
+  readonly readiness: Readiness;
+  readonly protections: Protections;
+}
+
+async function start(config: Config, parts: AppParts, stack: CleanupStack): Promise<AppAddresses> {
+  const registry = new Registry();
+  const metrics = new PrometheusMetrics(registry, { version: parts.version, node: parts.nodeVersion });
+  const components: Component[] = ['database', 'lease', 'grpc', 'http'];
+  const readiness = new Readiness(components);
+  const protections = parts.protections ?? ALL_PROTECTIONS;
+  const base: Foundation = { config, logger: parts.logger, metrics, registry, stack, readiness, protections };
+
+  // Read first: a mistake in a file should not have to wait for a database.
+  const catalogue = await loadCatalogue(config);
+  const metricsUrl = await startMetrics(base);
+  const database = await openDatabase(config, parts.logger, metrics, stack);
+  readiness.mark('database', true);
+  const core = await startCore(base, database, catalogue);
+  const rules = await startRoutes(base, catalogue);
+  const { grpc, admin } = await startGrpc(base, core, rules);
+  const http = await startHttp(base, core, rules);
+  // Unwound first: whoever routes traffic here learns of the end before anything closes.
+  stack.defer('readiness', () => readiness.drain());
+  return { grpc, admin, http, metrics: metricsUrl, databaseUrl: database.url };
+}
+
+async function loadCatalogue({ methodsFile }: Config): Promise<MethodCatalogue> {
+  if (methodsFile === null) return defaultCatalogue();
+  return parseCatalogue(await readFile(methodsFile, 'utf8'), methodsFile);
+}
+
+/** An open database: where it is, and how to run statements on it. */
+export interface OpenDatabase {
+  readonly url: string;
+  readonly listenUrl: string;
+  readonly runner: QueryRunner;
+  readonly coherenceRunner: QueryRunner;
+}
+
+/**
+ * Opens the configured database, the embedded one with its schema and seed. Rejects when its schema does not fit this
+ * program. Closed by unwinding the stack.
+ */
+export async function openDatabase(
+  config: Config,
+  logger: Logger,
+  metrics: Metrics,
+  stack: CleanupStack,
+): Promise<OpenDatabase> {
+  const { url, listenUrl } = await locateDatabase(config, logger, stack);
+  const runnerOn = (name: string, size: number) => {
+    const pool = createPool({ url, size, logger, applicationName: name });
+    stack.defer(`${name} connections`, () => pool.end());
+    if (name === 'latchkey') {
+      metrics.watchPool(() => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }));
+    }
+    return new QueryRunner({ pool, clock: systemClock, timers: systemTimers, metrics, logger });
+  };
+  const runner = runnerOn('latchkey', config.poolSize);
+  const coherenceRunner = runnerOn('latchkey-coherence', COHERENCE_CONNECTIONS);
+  return { url, listenUrl, runner, coherenceRunner };
+}
+
+async function locateDatabase(
+  { database }: Config,
+  logger: Logger,
+  stack: CleanupStack,
+): Promise<{ readonly url: string; readonly listenUrl: string }> {
+  if (database.kind === 'url') {
+    await assertSchemaKnown(database.listenUrl);
+    return database;
+  }
+  const embedded = await startEmbeddedPostgres({ dataDir: database.dataDir, logger });
+  stack.defer('embedded PostgreSQL', () => embedded.stop());
+  await migrate({ url: embedded.url, logger });
+  await seedWorkflows(embedded.url);
+  return { url: embedded.url, listenUrl: embedded.url };
+}
+
+/** What the transports serve. */
+interface Core {
+  readonly authorizer: Authorizer;
+  readonly keys: KeyService;
+  readonly appKeys: AppKeyService;
+  readonly watch: WatchRevocations;
+  readonly sessionSource: PostgresSessionSource;
+}
+
+async function startCore(base: Foundation, database: OpenDatabase, catalogue: MethodCatalogue): Promise<Core> {
+  const { config, logger, metrics, stack, protections } = base;
+  const { runner, coherenceRunner } = database;
+  const history = new PostgresHistory(coherenceRunner, logger);
+  const watch = new WatchRevocations({
+    log: new PostgresRevocationLog(runner),
+    timers: systemTimers,
+    metrics,
+  });
+
+  // The caches need the lease and the lease needs the caches: the lease learns of them by this list, before it starts.
+  const controls: ConstructorParameters<typeof Invalidation>[0][number][] = [];
+  const lease = new LeaseDriver({
+    options: {
+      leaseMs: config.leaseMs,
+      lossMs: config.onDatabaseLoss.kind === 'serve-cached' ? config.onDatabaseLoss.seconds * 1000 : 0,
+      nextId: randomUUID,
+      random: Math.random,
+      readLimit: HISTORY_READ_LIMIT,
+      protections,
+    },
+    history,
+    caches: new Invalidation(controls),
+    clock: systemClock,
+    timers: systemTimers,
+    metrics,
+    logger,
+  });
+
+  // Outermost first: memory under a lease, reads of one turn together, each statement measured, PostgreSQL.
+  const batched = <K, V>(name: 'keys' | 'workflows', source: ConstructorParameters<typeof ObservedSource<K, V>>[0]) =>
+    new BatchedReads<K, V>({ source: observed(name, source), name, metrics, timers: systemTimers });
+  const observed = <K, V>(name: 'keys' | 'workflows', source: ConstructorParameters<typeof ObservedSource<K, V>>[0]) =>
+    new ObservedSource<K, V>(source, name, metrics, systemClock);
+  const keyStore = new CachedKeyStore(
+    { reads: batched('keys', new PostgresKeySource(runner, logger)), lease, metrics, maxKeys: config.cacheMaxKeys },
+    protections,
+  );
+  const workflowStore = new CachedWorkflowStore(
+    {
+      reads: batched('workflows', new PostgresWorkflowSource(runner, logger)),
+      lease,
+      metrics,
+      maxWorkflows: config.cacheMaxKeys,
+    },
+    protections,
+  );
+  controls.push(keyStore, workflowStore, watch);
+
+  const usage = new CoalescingUsageRecorder(
+    { sink: new PostgresUsageSink(runner), clock: systemClock, timers: systemTimers, metrics, logger },
+    { flushMs: config.usageFlushMs },
+  );
+  usage.start();
+  stack.defer('last-used times', () => usage.stop());
+
+  const feed = new PostgresChangeFeed({
+    url: database.listenUrl,
+    clock: systemClock,
+    timers: systemTimers,
+    logger,
+    metrics,
+  });
+  lease.start();
+  stack.defer('lease', () => lease.stop());
+  feed.start(() => lease.hint());
+  stack.defer('change feed', () => feed.stop());
+  prunePeriodically(base, runner);
+
+  const barrier = new RevocationBarrier({
+    history,
+    clock: systemClock,
+    timers: systemTimers,
+    metrics,
+    logger,
+    protections,
+  });
+  const registry = new PostgresKeyRegistry(runner);
+  const tags = config.keyTagSecrets.length > 0 ? new KeyTags(config.keyTagSecrets) : null;
+  const mint = tags === null ? mintRawKey : () => tags.mint();
+  const authorizer = createAuthorizer({
+    keys: keyStore,
+    workflows: workflowStore,
+    catalogue,
+    clock: systemClock,
+    metrics,
+    usage,
+    enforceOwnership: config.workflowOwnership === 'enforce',
+    requiredTags: config.keyTagRequired ? tags : null,
+  });
+
+  await Promise.race([
+    lease.leased,
+    new Promise<void>((resolve) => {
+      systemTimers.after(FIRST_LEASE_PATIENCE_MS, resolve);
+    }),
+  ]);
+  base.readiness.mark('lease', true);
+  return {
+    authorizer,
+    keys: new KeyService({ registry, barrier, logger, mintRawKey: mint, maxActiveKeys: config.maxActiveKeys }),
+    appKeys: new AppKeyService({ registry, barrier, logger, mintRawKey: mint }),
+    watch,
+    sessionSource: new PostgresSessionSource(runner),
+  };
+}
+
+function prunePeriodically({ logger, stack }: Foundation, runner: QueryRunner): void {
+  let cancel = (): void => {};
+  const schedule = () => {
+    cancel = systemTimers.after(PRUNE_INTERVAL_MS, () => {
+      void pruneEvents(runner)
+        .then((pruned) => logger.debug('old events deleted', { pruned }))
+        .catch((error: unknown) =>
+          logger.warn('old events could not be deleted; the next try is in an hour', { error }),
+        )
+        .finally(schedule);
+    });
+  };
+  schedule();
+  stack.defer('event pruning', () => cancel());
+}
+
+async function startRoutes({ config, logger, stack }: Foundation, methods: MethodCatalogue): Promise<ExtractionRules> {
+  const { routesFile, trustMethodHeaders } = config;
+  if (routesFile === null) return { routes: null, trustMethodHeaders };
+  const routes = await RoutesWatcher.start({ file: routesFile, methods, timers: systemTimers, logger });
+  stack.defer('routes file', () => routes.stop());
+  return { routes, trustMethodHeaders };
+}
+
+async function startGrpc(
+  base: Foundation,
+  core: Core,
+  rules: ExtractionRules,
+): Promise<{ readonly grpc: readonly string[]; readonly admin: string | null }> {
+  const { config, logger, metrics, stack, readiness } = base;
+  const serve = async (services: readonly GrpcService[], addresses: readonly ListenAddress[], name: string) => {
+    const server = createGrpcServer({ services, readiness, timers: systemTimers, logger, tls: null });
+    stack.defer(name, async (forced) => {
+      forced.addEventListener('abort', () => void server.drain(0), { once: true });
+      await server.drain(config.drainMs);
+    });
+    const bound: string[] = [];
+    for (const address of addresses) bound.push(await server.bind(address));
+    return bound;
+  };
+  const grpc = await serve(
+    [
+      authorizationService({ authorizer: core.authorizer, watch: core.watch, timers: systemTimers, metrics, logger }),
+      extAuthzService({ authorizer: core.authorizer, rules, logger }),
+    ],
+    config.grpcAddresses,
+    'gRPC listener',
+  );
+  const admin =
+    config.adminAddress === null
+      ? []
+      : await serve([appKeyService({ appKeys: core.appKeys, logger })], [config.adminAddress], 'admin listener');
+  readiness.mark('grpc', true);
+  return { grpc, admin: admin[0] ?? null };
+}
+
+async function startHttp(base: Foundation, core: Core, rules: ExtractionRules): Promise<string | null> {
+  const { config, logger, metrics, readiness } = base;
+  if (config.httpAddress === null) {
+    readiness.mark('http', true);
+    return null;
+  }
+  const app = createHttpApp({
+    keys: core.keys,
+    sessions: await createSessions(config.session, { clock: systemClock, source: core.sessionSource }),
+    session: config.session,
+    metrics,
+    logger,
+    clock: systemClock,
+    allowedOrigins: config.allowedOrigins,
+    keyCreationsPerMinute: config.keyCreationsPerMinute,
+    plugins: [forwardAuth({ authorizer: core.authorizer, rules, logger }), settingsPage],
+    tls: null,
+  });
+  const url = await listen(base, app, config.httpAddress, 'HTTP listener');
+  readiness.mark('http', true);
+  return url;
+}
+
+async function startMetrics(base: Foundation): Promise<string | null> {
+  const { config, registry, readiness } = base;
+  if (config.metricsAddress === null) return null;
+  const metricsText = async () => ({ contentType: registry.contentType, body: await registry.metrics() });
+  return await listen(base, createMetricsApp({ metricsText, readiness }), config.metricsAddress, 'metrics listener');
+}
+
+async function listen(base: Foundation, app: FastifyInstance, address: ListenAddress, name: string): Promise<string> {
+  base.stack.defer(name, async (forced) => {
+    forced.addEventListener('abort', () => app.server.closeAllConnections(), { once: true });
+    await app.close();
+  });
+  await app.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port });
+  const bound = app.server.address();
+  const url =
+    typeof bound === 'string' || bound === null
+      ? address.text
+      : `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
+  base.logger.info('HTTP is listening', { listener: name, address: url });
+  return url;
+}
