@@ -23,6 +23,7 @@ export interface CollectedMetric {
 export class FixedHistogram {
   readonly type = 'histogram';
   readonly aggregator = 'sum';
+  readonly labelNames: readonly string[];
   /** Counts by label value, and by bucket within one; the last bucket of each is +Inf. Not cumulative. */
   private readonly counts: Float64Array;
   private readonly sums: Float64Array;
@@ -33,10 +34,11 @@ export class FixedHistogram {
   constructor(
     readonly name: string,
     readonly help: string,
-    private readonly label: string,
+    private readonly labelName: string,
     private readonly labelValues: readonly string[],
     bounds: readonly number[],
   ) {
+    this.labelNames = [labelName];
     this.bounds = Float64Array.from(bounds);
     this.width = bounds.length + 1;
     this.counts = new Float64Array(labelValues.length * this.width);
@@ -62,12 +64,12 @@ export class FixedHistogram {
         cumulative += this.counts[index * this.width + bucket] as number;
         const le = bucket < this.bounds.length ? (this.bounds[bucket] as number) : '+Inf';
         values.push({
-          labels: { le, [this.label]: labelValue },
+          labels: { le, [this.labelName]: labelValue },
           value: cumulative,
           metricName: `${this.name}_bucket`,
         });
       }
-      const labels = { [this.label]: labelValue };
+      const labels = { [this.labelName]: labelValue };
       values.push({ labels, value: this.sums[index] as number, metricName: `${this.name}_sum` });
       values.push({ labels, value: cumulative, metricName: `${this.name}_count` });
     });
