@@ -4,7 +4,7 @@ import type { Routes } from './routes.js';
 /** A request as a proxy describes it, before anything is known of it. */
 export interface ProxiedRequest {
   /**
-   * Every header in its order, names in any case, repeated headers as repeated entries. A proxy that joins repeated
+   * Every header that {@link mayBeRead}, names in any case, repeated headers as repeated entries. A proxy that joins repeated
    * headers with commas may pass them joined: a comma in a header that is read here counts as a repetition.
    */
   readonly headers: Iterable<readonly [name: string, value: string]>;
@@ -62,6 +62,15 @@ const WORKFLOW_HEADER = 'x-latchkey-workflow';
 
 /** By these, frameworks serve another HTTP method than the one on the request line. */
 const METHOD_OVERRIDES: ReadonlySet<string> = new Set(['x-http-method-override', 'x-http-method', 'x-method-override']);
+
+/**
+ * Reports whether a header whose name begins with this byte may be read at all, so that a caller can pass over the
+ * others: all names that matter here begin with `a` or `x`.
+ */
+export function mayBeRead(firstByte: number): boolean {
+  const lower = firstByte | 0x20;
+  return lower === 0x61 || lower === 0x78;
+}
 
 /** A header that is read here: absent, given once, or given more than once. */
 type Found = string | null | typeof REPEATED;

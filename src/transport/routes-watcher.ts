@@ -104,7 +104,7 @@ export class RoutesWatcher implements Routes {
       if (text === this.seen) return;
       this.current = parseRoutes(text, file, methods);
       this.seen = text;
-      logger.info('The routes file has changed and is in force.', { file });
+      logger.info('the routes file has changed and is in force', { file });
       onReload?.('loaded');
     } catch (error) {
       // One complaint for each state of the file, not one for each poll.
@@ -112,7 +112,7 @@ export class RoutesWatcher implements Routes {
       if (state === this.seen) return;
       this.seen = state;
       const problems = error instanceof RoutesError ? error.problems : [String(error)];
-      logger.error('The routes file has changed and cannot be used; the routes before it stay in force.', {
+      logger.error('the routes file has changed and cannot be used; the routes before it stay in force', {
         file,
         problems,
       });
@@ -134,7 +134,7 @@ export class RoutesWatcher implements Routes {
 
   private withoutNotifications(error: unknown): void {
     this.watcher?.close();
-    this.parts.logger.warn('The routes file is polled only; its directory cannot be watched.', { error });
+    this.parts.logger.warn('the routes file is polled only; its directory cannot be watched', { error });
   }
 
   private poll(): void {

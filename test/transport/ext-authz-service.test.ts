@@ -4,13 +4,14 @@ import { defaultCatalogue } from '../../src/domain/default-catalogue.js';
 import { Failure } from '../../src/domain/failure.js';
 import { Permission } from '../../src/domain/permissions.js';
 import {
+  AuthorizationService,
   CheckRequest,
   type CheckResponse,
   type DeniedHttpResponse,
   type OkHttpResponse,
 } from '../../src/gen/envoy/service/auth/v3/external_auth.js';
 import { silentLogger } from '../../src/ports/logger.js';
-import { createExtAuthzService, extAuthzServiceDefinition } from '../../src/transport/grpc/ext-authz-service.js';
+import { extAuthzService } from '../../src/transport/grpc/ext-authz-service.js';
 import { parseRoutes } from '../../src/transport/routes-file.js';
 import { rawKeyOf } from '../support/fakes/builders.js';
 import { FOREIGN_WORKFLOW, MapAuthorizer, WORKFLOW_A, WORKFLOW_B } from '../support/peers-authorizer.js';
@@ -21,21 +22,19 @@ let client: Client;
 
 beforeAll(async () => {
   server = new GrpcServer();
-  server.addService(
-    extAuthzServiceDefinition,
-    createExtAuthzService({
-      authorizer: { authorize: (...call) => authorizer.authorize(...call) },
-      rules: {
-        routes: parseRoutes(
-          JSON.stringify([{ match: 'GET /workflows/{workflow_id}', method: 'workflow.getInfo' }]),
-          'routes.json',
-          defaultCatalogue(),
-        ),
-        trustMethodHeaders: false,
-      },
-      logger: silentLogger,
-    }),
-  );
+  const service = extAuthzService({
+    authorizer: { authorize: (...call) => authorizer.authorize(...call) },
+    rules: {
+      routes: parseRoutes(
+        JSON.stringify([{ match: 'GET /workflows/{workflow_id}', method: 'workflow.getInfo' }]),
+        'routes.json',
+        defaultCatalogue(),
+      ),
+      trustMethodHeaders: false,
+    },
+    logger: silentLogger,
+  });
+  server.addService(service.definition, service.implementation);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
@@ -53,7 +52,8 @@ beforeEach(() => {
   authorizer = new MapAuthorizer();
 });
 
-const CHECK = extAuthzServiceDefinition.check;
+// The generated codec on this side, so that it holds the handwritten one against the contract.
+const CHECK = AuthorizationService.check;
 
 function send(request: CheckRequest): Promise<CheckResponse> {
   return new Promise((resolve, reject) => {
@@ -147,7 +147,7 @@ describe('an allowed check', () => {
 
   test('comes from a decision that had to wait, too', async () => {
     authorizer.later = true;
-    okOf(await check({ authorization: `Bearer ${authorizer.add(1)}` }));
+    expect(okOf(await check({ authorization: `Bearer ${authorizer.add(1)}` })).headers).not.toEqual([]);
   });
 
   test('may be asked for with raw headers, one by one', async () => {
@@ -253,6 +253,19 @@ describe('a denied check', () => {
   test('is counted under its own surface', async () => {
     await check({});
     expect(authorizer.metrics.of('decision').map(([surface]) => surface)).toEqual(['ext_authz']);
+  });
+});
+
+describe('a check that cannot be read', () => {
+  test('is denied rather than failed, so that no setting of the proxy lets it through', async () => {
+    for (const bytes of [[0x0a], [0x0a, 0x05, 0x01], [0xff, 0xff, 0xff], [0x0f, 0x00], [0x0a, 0x02, 0x22, 0x7f]]) {
+      const response = await new Promise<CheckResponse>((resolve, reject) => {
+        const done = (error: unknown, value?: CheckResponse) =>
+          error ? reject(error) : resolve(value as CheckResponse);
+        client.makeUnaryRequest(CHECK.path, (raw: Buffer) => raw, CHECK.responseDeserialize, Buffer.from(bytes), done);
+      });
+      expect(deniedOf(response).status?.code).toBe(401);
+    }
   });
 });
 

@@ -29,7 +29,11 @@ const FORWARDED = { method: 'x-forwarded-method', uri: 'x-forwarded-uri' } as co
  */
 export function forwardAuth(parts: ForwardAuthParts): FastifyPluginAsync {
   return async (scope) => {
-    scope.all('/authorize', { onRequest: (request, reply) => authorize(parts, request, reply) }, unreachable);
+    scope.all(
+      '/authorize',
+      { schema: { hide: true }, onRequest: (request, reply) => authorize(parts, request, reply) },
+      unreachable,
+    );
   };
 }
 
@@ -46,7 +50,7 @@ async function authorize(parts: ForwardAuthParts, request: FastifyRequest, reply
     answer = answerOfVerdict(pending instanceof Promise ? await pending : pending, extraction);
   } catch (error) {
     if (!(error instanceof Failure))
-      parts.logger.error('A forward-auth request ended in an unexpected error.', { error });
+      parts.logger.error('a forward-auth request ended in an unexpected error', { error });
     answer = answerOfError(error);
   }
   if (answer.kind === 'allowed') {

@@ -404,7 +404,7 @@ export type AuthorizationService = typeof AuthorizationService;
 export const AuthorizationService = {
   /**
    * Decides one request. A denial, and the lack of a decision, are both answers (gRPC status OK) that carry what the
-   * proxy must tell its client; only a message that cannot be read is a gRPC error.
+   * proxy must tell its client. A message that cannot be read is denied.
    */
   check: {
     path: "/envoy.service.auth.v3.Authorization/Check" as const,
@@ -420,7 +420,7 @@ export const AuthorizationService = {
 export interface AuthorizationServer extends UntypedServiceImplementation {
   /**
    * Decides one request. A denial, and the lack of a decision, are both answers (gRPC status OK) that carry what the
-   * proxy must tell its client; only a message that cannot be read is a gRPC error.
+   * proxy must tell its client. A message that cannot be read is denied.
    */
   check: handleUnaryCall<CheckRequest, CheckResponse>;
 }
@@ -428,7 +428,7 @@ export interface AuthorizationServer extends UntypedServiceImplementation {
 export interface AuthorizationClient extends Client {
   /**
    * Decides one request. A denial, and the lack of a decision, are both answers (gRPC status OK) that carry what the
-   * proxy must tell its client; only a message that cannot be read is a gRPC error.
+   * proxy must tell its client. A message that cannot be read is denied.
    */
   check(
     request: CheckRequest,
