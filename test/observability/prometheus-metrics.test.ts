@@ -132,9 +132,9 @@ describe('the metrics for Prometheus', () => {
   it('follow the conventions for names', async () => {
     const { registry } = setUp();
     for (const { name, type, help } of await registry.getMetricsAsJSON()) {
-      if (!name.startsWith('latchkey_')) continue;
       expect(name).toMatch(/^[a-z][a-z0-9_]*$/);
       expect([name, String(type) === 'counter']).toEqual([name, name.endsWith('_total')]);
+      if (!name.startsWith('latchkey_')) continue;
       expect([name, help.endsWith('.')]).toEqual([name, true]);
     }
   });
