@@ -222,7 +222,10 @@ function actorOf(request: FastifyRequest): Actor {
   return { name: `account:${request.accountId}`, origin: request.ip ?? null };
 }
 
-/** Reads what the schema has let through, and checks the two rules that it cannot express. */
+// UTF-8 has no such thing: it would reach the database as another id.
+const HALF_PAIR = /\p{Cs}/u;
+
+/** Reads what the schema has let through, and checks the rules that it cannot express. */
 function keyChoices(
   body: {
     readonly name: string;
@@ -238,6 +241,9 @@ function keyChoices(
   const expiresAtMs = typeof body.expires_at === 'string' ? parseDateTime(body.expires_at) : null;
   if (typeof body.expires_at === 'string' && (expiresAtMs === null || expiresAtMs <= nowMs)) {
     errors.push({ field: 'expires_at', pointer: '/expires_at', message: 'must be in the future' });
+  }
+  if (body.workflow_id && HALF_PAIR.test(body.workflow_id)) {
+    errors.push({ field: 'workflow_id', pointer: '/workflow_id', message: 'must not hold half a surrogate pair' });
   }
   if ('problem' in name || errors.length > 0) throw invalid(errors);
   return {

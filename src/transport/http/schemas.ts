@@ -32,13 +32,14 @@ export const LIST_LIMIT_MAX = 1000;
 /** Longest overlap of a rotation, in seconds: a week. */
 export const OVERLAP_SECONDS_MAX = 604_800;
 
-// The rules of `parseKeyName` as a regular expression without property escapes, which other languages' validators lack.
+// The rules of `parseKeyName` as a regular expression without property escapes and surrogates, which the validators of
+// other languages lack. Half a surrogate pair, which JSON can smuggle in as `\\ud83d`, is left to `parseKeyName`.
 const NAME_FORBIDDEN =
-  '\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ud800-\\udfff';
+  '\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff';
 const NAME_SPACE = ' \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000';
 const NAME_INK = `[^${NAME_FORBIDDEN}${NAME_SPACE}]`;
 
-/** What a key's name looks like; says the same as `parseKeyName`. */
+/** What a key's name looks like; says what `parseKeyName` does of well-formed text. */
 export const KEY_NAME_PATTERN = `^[${NAME_SPACE}]*${NAME_INK}([^${NAME_FORBIDDEN}]{0,98}${NAME_INK})?[${NAME_SPACE}]*$`;
 
 const PERMISSION = Type.Unsafe<PermissionName>({ type: 'string', enum: [...PERMISSION_NAMES] });
@@ -55,7 +56,7 @@ export const CREATE_KEY_BODY = Type.Object(
         type: ['string', 'null'],
         minLength: 1,
         maxLength: 1024,
-        pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$',
+        pattern: '^[^\\u0000-\\u001f\\u007f]*$',
         description: 'The one workflow that the key may act on. Absent or null: all workflows of the account.',
       }),
     ),

@@ -109,6 +109,12 @@ describe('POST /api/keys', () => {
     ['a number for a workflow', { name: 'x', workflow_id: 7 }, 'workflow_id', 'must be either string or null'],
     ['NUL in the workflow', { name: 'x', workflow_id: 'a\0b' }, 'workflow_id', 'must not contain control characters'],
     [
+      'half a surrogate pair in the workflow',
+      { name: 'x', workflow_id: 'w\ud83d' },
+      'workflow_id',
+      'must not hold half a surrogate pair',
+    ],
+    [
       'a workflow of 4 KiB',
       { name: 'x', workflow_id: 'w'.repeat(4096) },
       'workflow_id',
