@@ -1,0 +1,124 @@
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Failure } from '../../domain/failure.js';
+
+/** Gives the directory back. */
+export type ReleaseLock = () => Promise<void>;
+
+/** Who holds a directory: a process number is not enough, for numbers are used again (in a container always the same). */
+interface Holder {
+  readonly pid: number;
+  /** When the process began, as the system says it; `''` where it does not. */
+  readonly since: string;
+}
+
+const LOCK_FILE = 'latchkey.lock';
+
+/**
+ * Takes a data directory for this process. Rejects with a `Failure` that names the process which has it.
+ *
+ * A lock whose process is gone (`kill -9`, power loss) is taken over. Processes in other containers cannot be seen:
+ * do not share a data directory between containers.
+ */
+export async function lockDataDir(dataDir: string): Promise<ReleaseLock> {
+  const path = join(dataDir, LOCK_FILE);
+  const me: Holder = { pid: process.pid, since: await startOf(process.pid) };
+  const text = JSON.stringify(me);
+  const mine = `${path}.${randomUUID()}`;
+  await writeFile(mine, text, { mode: 0o600 });
+  try {
+    for (;;) {
+      // A link appears whole or not at all, and never over another.
+      if (await linked(mine, path)) break;
+      const found = await readFile(path, 'utf8').catch(() => null);
+      if (found === null) continue;
+      const holder = parseHolder(found);
+      if (holder !== null && (await isAlive(holder))) {
+        throw new Failure(
+          'conflict',
+          `The data directory ${dataDir} is in use by process ${holder.pid}. Stop it first, or set LATCHKEY_DATA_DIR to another directory.`,
+        );
+      }
+      await discard(path, found);
+    }
+  } finally {
+    await rm(mine, { force: true });
+  }
+  return async () => {
+    if ((await readFile(path, 'utf8').catch(() => null)) === text) await rm(path, { force: true });
+  };
+}
+
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Removes a stale lock, but never another one that took its place in the meantime. */
+async function discard(path: string, stale: string): Promise<void> {
+  const aside = `${path}.${randomUUID()}`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  if ((await readFile(aside, 'utf8')) !== stale) await linked(aside, path);
+  await rm(aside, { force: true });
+}
+
+function parseHolder(text: string): Holder | null {
+  try {
+    const { pid, since } = JSON.parse(text) as Partial<Holder>;
+    return Number.isSafeInteger(pid) && (pid as number) > 0 && typeof since === 'string'
+      ? { pid: pid as number, since }
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+async function isAlive({ pid, since }: Holder): Promise<boolean> {
+  if (!processExists(pid)) return false;
+  const now = await startOf(pid);
+  return since === '' || now === '' || now === since;
+}
+
+/** Reports whether a process with this number exists, whoever owns it. */
+export function processExists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** When a process began, in the system's own words; `''` when unknown. */
+async function startOf(pid: number): Promise<string> {
+  if (process.platform === 'linux') {
+    try {
+      const [line, bootId] = await Promise.all([
+        readFile(`/proc/${pid}/stat`, 'utf8'),
+        readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+      ]);
+      // The name, in brackets, may hold anything; what follows it is numbers, the start among them (proc(5), field 22).
+      const started = line.slice(line.lastIndexOf(')') + 2).split(' ')[19];
+      return `${bootId.trim()}/${started}`;
+    } catch {
+      return '';
+    }
+  }
+  const { stdout } = await promisify(execFile)('ps', ['-o', 'lstart=', '-p', String(pid)]).catch(() => ({
+    stdout: '',
+  }));
+  return stdout.trim();
+}
