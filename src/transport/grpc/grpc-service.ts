@@ -1,4 +1,4 @@
-import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { ServerInterceptor, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 
 /** One gRPC service, ready to be served by `createGrpcServer`. */
 export interface GrpcService {
@@ -6,4 +6,6 @@ export interface GrpcService {
   readonly name: string;
   readonly definition: ServiceDefinition;
   readonly implementation: UntypedServiceImplementation;
+  /** Sees every call of the server, behind the server's own interceptors; must pass on at once what is not its own. */
+  readonly interceptor?: ServerInterceptor;
 }

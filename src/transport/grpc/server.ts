@@ -66,8 +66,10 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 10_000,
     interceptors: [
-      // The only one. It returns unary calls as they are; anything more here is paid for on every call.
+      // Nearest to the connection, so that what the others wrap ends with the server. It returns unary calls as they
+      // are: anything done here is paid for on every call.
       streams.interceptor,
+      ...services.flatMap(({ interceptor }) => interceptor ?? []),
     ],
   });
   const served = services.map((service) => service.name);

@@ -9,8 +9,8 @@ import {
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 
-/** How many streaming calls a server holds open at once; about 15 kB each. */
-export const STREAMING_CALLS_MAX = 8192;
+/** How many streaming calls a server holds open at once. One that is never read holds about 64 kB at most. */
+export const STREAMING_CALLS_MAX = 2048;
 
 /** Streams of these services read no further request before the answer to the last one is sent. */
 const ONE_AT_A_TIME = '/grpc.reflection.';
