@@ -24,6 +24,7 @@ const PUBLIC_KEY_ALGORITHMS = [
   'PS512',
   'ES256',
   'ES384',
+  'ES512',
   'EdDSA',
 ] as const;
 

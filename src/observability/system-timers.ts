@@ -16,3 +16,11 @@ function after(delayMs: number, run: () => void): CancelTimer {
   arm(Math.max(delayMs, 0));
   return () => clearTimeout(timer);
 }
+
+/** Longest that Node sleeps for {@link keepAlive}, in ms. */
+const KEEP_ALIVE_MS = 2 ** 30;
+
+/** Keeps the process alive until it exits: unreferenced timers and idle connections do not. */
+export function keepAlive(): void {
+  setInterval(() => {}, KEEP_ALIVE_MS);
+}

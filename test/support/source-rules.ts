@@ -28,6 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'transport/http': ['transport', 'service', 'coherence', 'ports', 'domain', 'config'],
   // Runs in a browser.
   'transport/http/settings/page': [],
+  // The CLI asks a running sidecar, and so is a client.
   client: ['gen'],
   app: [
     'transport',
@@ -45,7 +46,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'lifecycle',
   ],
   cli: [
+    'gen',
     'app',
+    'transport/http',
     'client',
     'store',
     'store/postgres',
@@ -58,7 +61,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config',
     'lifecycle',
   ],
-  main: ['cli'],
+  main: ['cli', 'observability'],
 };
 
 /** The settings page, which runs in a browser. */

@@ -1,0 +1,93 @@
+import { permissionNames } from '../domain/permissions.js';
+import { Reason, reasonName } from '../domain/reason.js';
+import { askDatabase } from './ask-database.js';
+import { askSidecar, type SidecarTls } from './ask-sidecar.js';
+import type { CliContext } from './cli-context.js';
+import { CliFailure } from './cli-failure.js';
+import { commandConfig } from './command-config.js';
+import { ExitCode } from './exit-code.js';
+import type { Outcome } from './outcome.js';
+import { pairs } from './table.js';
+
+export interface CheckOptions {
+  readonly key: string;
+  readonly workflow: string;
+  readonly method: string;
+  readonly address?: string;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
+/** A decision, and who made it. */
+export interface Answer {
+  readonly reason: Reason;
+  /** Identity of the key; empty texts when the reason carries none. */
+  readonly keyId: string;
+  readonly accountId: string;
+  readonly scope: string;
+  readonly permissions: number;
+  readonly appId: string;
+  /** The sidecar's address, or `database`. */
+  readonly source: string;
+}
+
+/** What is asked. */
+export interface Question {
+  readonly key: string;
+  readonly workflow: string;
+  readonly method: string;
+}
+
+/** `latchkey check`. */
+export async function check(context: CliContext, options: CheckOptions): Promise<Outcome> {
+  const config = commandConfig(context);
+  const key = options.key === '-' ? (await context.readInput()).trim() : options.key;
+  const question: Question = { key, workflow: options.workflow, method: options.method };
+  const address = options.address ?? config.grpcAddresses[0]?.text ?? '';
+  const answer =
+    (await askSidecar(address, tlsOf(options), question)) ??
+    (options.address === undefined ? await askDatabase(context, config, question) : nobodyAt(address));
+  const granted = answer.reason === Reason.GRANTED;
+  const permissions = permissionNames(answer.permissions);
+  return {
+    exitCode: granted ? ExitCode.OK : ExitCode.DENIED,
+    json: {
+      decision: granted ? 'ALLOW' : 'DENY',
+      reason: reasonName(answer.reason),
+      key_id: answer.keyId,
+      account_id: answer.accountId,
+      workflow_id: answer.scope,
+      permissions,
+      app_id: answer.appId,
+      source: answer.source,
+    },
+    text: [
+      reasonName(answer.reason),
+      pairs([
+        ...(answer.keyId === ''
+          ? []
+          : ([
+              ['key', answer.keyId],
+              ['account', answer.accountId],
+              ['scope', answer.scope === '' ? 'all workflows' : answer.scope],
+              ['permissions', permissions.join(',')],
+              ...(answer.appId === '' ? [] : [['app', answer.appId] as const]),
+            ] as const)),
+        ['decided by', answer.source],
+      ]),
+    ].join('\n'),
+  };
+}
+
+function tlsOf({ tlsCa, tlsCert, tlsKey }: CheckOptions): SidecarTls | null {
+  if (tlsCa === undefined && tlsCert === undefined && tlsKey === undefined) return null;
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new CliFailure(ExitCode.USAGE, '--tls-cert and --tls-key go together');
+  }
+  return { caFile: tlsCa ?? null, certFile: tlsCert ?? null, keyFile: tlsKey ?? null };
+}
+
+function nobodyAt(address: string): never {
+  throw new CliFailure(ExitCode.FAILURE, `no sidecar answers at ${address}`, 'is latchkey serve running there?');
+}
