@@ -9,6 +9,7 @@ import type { Logger } from '../../ports/logger.js';
 import { type Account, canReach, chooseAccount } from './account.js';
 import { type Binaries, findBinaries } from './binaries.js';
 import { lockDataDir } from './data-lock.js';
+import { pause } from './pause.js';
 import {
   type Launch,
   launchAs,
