@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import type { Server as TlsServer, ServerOptions as TlsServerOptions } from 'node:https';
 import type { FastifyInstance } from 'fastify';
 import { Registry } from 'prom-client';
 import { Invalidation } from './coherence/invalidation.js';
@@ -48,12 +49,14 @@ import { authorizationService } from './transport/grpc/authorization-service.js'
 import { extAuthzService } from './transport/grpc/ext-authz-service.js';
 import type { GrpcService } from './transport/grpc/grpc-service.js';
 import { createGrpcServer } from './transport/grpc/server.js';
+import { tlsServerCredentials } from './transport/grpc/tls-credentials.js';
 import { createHttpApp } from './transport/http/app.js';
 import { forwardAuth } from './transport/http/forward-auth.js';
 import { createMetricsApp } from './transport/http/metrics-app.js';
 import { createSessions } from './transport/http/sessions/create-sessions.js';
 import { settingsPage } from './transport/http/settings/settings-page.js';
 import { RoutesWatcher } from './transport/routes-watcher.js';
+import { type TlsFiles, type TlsMaterial, watchTlsFiles } from './transport/tls-files.js';
 
 /** What the process tells the application about itself, and what tests replace. */
 export interface AppParts {
@@ -117,6 +120,8 @@ interface Foundation {
   readonly stack: CleanupStack;
   readonly readiness: Readiness;
   readonly protections: Protections;
+  /** Certificates, kept current; `null`: plain text. */
+  readonly tls: TlsFiles | null;
 }
 
 async function start(config: Config, parts: AppParts, stack: CleanupStack): Promise<AppAddresses> {
@@ -125,12 +130,15 @@ async function start(config: Config, parts: AppParts, stack: CleanupStack): Prom
   const components: Component[] = ['database', 'lease', 'grpc', 'http'];
   const readiness = new Readiness(components);
   const protections = parts.protections ?? ALL_PROTECTIONS;
-  const base: Foundation = { config, logger: parts.logger, metrics, registry, stack, readiness, protections };
+  const { logger } = parts;
 
   // Read first: a mistake in a file should not have to wait for a database.
+  const tls = config.tls === null ? null : await watchTlsFiles(config.tls, { timers: systemTimers, logger });
+  stack.defer('TLS files', () => tls?.stop());
+  const base: Foundation = { config, logger, metrics, registry, stack, readiness, protections, tls };
   const catalogue = await loadCatalogue(config);
   const metricsUrl = await startMetrics(base);
-  const database = await openDatabase(config, parts.logger, metrics, stack);
+  const database = await openDatabase(config, logger, metrics, stack);
   readiness.mark('database', true);
   const core = await startCore(base, database, catalogue);
   const rules = await startRoutes(base, catalogue);
@@ -187,7 +195,7 @@ async function locateDatabase(
     await assertSchemaKnown(database.listenUrl);
     return database;
   }
-  const embedded = await startEmbeddedPostgres({ dataDir: database.dataDir, logger });
+  const embedded = await startEmbeddedPostgres({ dataDir: database.dataDir, logger, timers: systemTimers });
   stack.defer('embedded PostgreSQL', () => embedded.stop());
   await migrate({ url: embedded.url, logger });
   await seedWorkflows(embedded.url);
@@ -340,8 +348,9 @@ async function startGrpc(
   rules: ExtractionRules,
 ): Promise<{ readonly grpc: readonly string[]; readonly admin: string | null }> {
   const { config, logger, metrics, stack, readiness } = base;
+  const credentials = base.tls === null ? null : tlsServerCredentials(base.tls);
   const serve = async (services: readonly GrpcService[], addresses: readonly ListenAddress[], name: string) => {
-    const server = createGrpcServer({ services, readiness, timers: systemTimers, logger, tls: null });
+    const server = createGrpcServer({ services, readiness, timers: systemTimers, logger, tls: credentials });
     stack.defer(name, async (forced) => {
       forced.addEventListener('abort', () => void server.drain(0), { once: true });
       await server.drain(config.drainMs);
@@ -361,7 +370,18 @@ async function startGrpc(
   const admin =
     config.adminAddress === null
       ? []
-      : await serve([appKeyService({ appKeys: core.appKeys, logger })], [config.adminAddress], 'admin listener');
+      : await serve(
+          [
+            appKeyService({
+              appKeys: core.appKeys,
+              address: config.adminAddress,
+              clients: config.adminClients,
+              logger,
+            }),
+          ],
+          [config.adminAddress],
+          'admin listener',
+        );
   readiness.mark('grpc', true);
   return { grpc, admin: admin[0] ?? null };
 }
@@ -382,7 +402,7 @@ async function startHttp(base: Foundation, core: Core, rules: ExtractionRules): 
     allowedOrigins: config.allowedOrigins,
     keyCreationsPerMinute: config.keyCreationsPerMinute,
     plugins: [forwardAuth({ authorizer: core.authorizer, rules, logger }), settingsPage],
-    tls: null,
+    tls: httpTls(base.tls, true),
   });
   const url = await listen(base, app, config.httpAddress, 'HTTP listener');
   readiness.mark('http', true);
@@ -393,7 +413,26 @@ async function startMetrics(base: Foundation): Promise<string | null> {
   const { config, registry, readiness } = base;
   if (config.metricsAddress === null) return null;
   const metricsText = async () => ({ contentType: registry.contentType, body: await registry.metrics() });
-  return await listen(base, createMetricsApp({ metricsText, readiness }), config.metricsAddress, 'metrics listener');
+  const app = createMetricsApp({ metricsText, readiness, tls: httpTls(base.tls, false) });
+  return await listen(base, app, config.metricsAddress, 'metrics listener');
+}
+
+/**
+ * TLS options of an HTTP listener. With an authority of clients, each must show a certificate signed by it;
+ * `refuseStrangers` false: strangers are let in, and the application tells them apart (probes have no certificate).
+ */
+function httpTls(tls: TlsFiles | null, refuseStrangers: boolean): TlsServerOptions | null {
+  if (tls === null) return null;
+  const { clientCa } = tls.current;
+  return {
+    ...secureContextOf(tls.current),
+    minVersion: 'TLSv1.2',
+    ...(clientCa === null ? {} : { requestCert: true, rejectUnauthorized: refuseStrangers }),
+  };
+}
+
+function secureContextOf({ cert, key, clientCa }: TlsMaterial) {
+  return { cert, key, ...(clientCa === null ? {} : { ca: clientCa }) };
 }
 
 async function listen(base: Foundation, app: FastifyInstance, address: ListenAddress, name: string): Promise<string> {
@@ -402,11 +441,16 @@ async function listen(base: Foundation, app: FastifyInstance, address: ListenAdd
     await app.close();
   });
   await app.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port });
+  const unsubscribe = base.tls?.subscribe((material) => {
+    (app.server as unknown as TlsServer).setSecureContext(secureContextOf(material));
+  });
+  base.stack.defer(`${name}'s certificates`, () => unsubscribe?.());
   const bound = app.server.address();
+  const scheme = base.tls === null ? 'http' : 'https';
   const url =
     typeof bound === 'string' || bound === null
       ? address.text
-      : `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
+      : `${scheme}://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
   base.logger.info('HTTP is listening', { listener: name, address: url });
   return url;
 }
