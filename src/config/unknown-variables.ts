@@ -10,8 +10,8 @@ const TYPO_MAX = 4;
 const KUBERNETES_SERVICE =
   /^LATCHKEY(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/;
 
-/** Says to the test suite that programs it would skip for lack of them must be there. Not a setting of the program. */
-const TEST_SUITE = 'LATCHKEY_REQUIRE_PEERS';
+/** What the test suite is told. Programs that it starts find them in their environment and have no use for them. */
+const TEST_SUITE = ['LATCHKEY_REQUIRE_PEERS', 'LATCHKEY_PEERS_DIR'];
 
 /**
  * A problem for each variable that starts with `LATCHKEY_` but is no setting, with the setting that was probably meant.
@@ -30,7 +30,7 @@ export function unknownVariables(env: Environment): ConfigProblem[] {
 }
 
 function isUnknown(name: string): boolean {
-  if (!name.startsWith('LATCHKEY_') || name === TEST_SUITE || KUBERNETES_SERVICE.test(name)) return false;
+  if (!name.startsWith('LATCHKEY_') || TEST_SUITE.includes(name) || KUBERNETES_SERVICE.test(name)) return false;
   return !KNOWN.some((known) => known === name);
 }
 
