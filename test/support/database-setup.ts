@@ -1,12 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { systemTimers } from '../../src/observability/system-timers.js';
 import { silentLogger } from '../../src/ports/logger.js';
 import { startEmbeddedPostgres } from '../../src/store/embedded/embedded-postgres.js';
 import { migrate } from '../../src/store/postgres/migrate.js';
+import { passableTempDir } from './temp-dir.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -43,7 +42,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function startServer(): Promise<SharedServer> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'latchkey-test-'));
+  const dataDir = await passableTempDir('latchkey-test-');
   const server = await startEmbeddedPostgres({
     dataDir,
     logger: silentLogger,
