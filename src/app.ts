@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Server as TlsServer, ServerOptions as TlsServerOptions } from 'node:https';
 import type { FastifyInstance } from 'fastify';
-import { Registry } from 'prom-client';
+import { AggregatorRegistry, Registry } from 'prom-client';
 import { Invalidation } from './coherence/invalidation.js';
 import { LeaseDriver } from './coherence/lease-driver.js';
 import { RevocationBarrier } from './coherence/revocation-barrier.js';
@@ -64,9 +64,14 @@ export interface AppParts {
   /** Of the program and of Node.js, for `latchkey_build_info`. */
   readonly version: string;
   readonly nodeVersion: string;
+  /** Metrics of other processes, to be shown as one with this one's; see `App.metricsSnapshot`. */
+  readonly otherMetrics?: () => Promise<readonly MetricsSnapshot[]>;
   /** Tests only: rules of the protocol to leave out, to show that they matter. Nothing in the configuration sets it. */
   readonly protections?: Protections;
 }
+
+/** Every metric of one process, as data that can be sent to another. */
+export type MetricsSnapshot = readonly object[];
 
 /** Where a started application can be reached, with the ports that were bound. */
 export interface AppAddresses {
@@ -89,6 +94,8 @@ export interface App {
    * connections close; after `drainMs` by force. Idempotent. Rejects after trying everything if something failed.
    */
   stop(): Promise<void>;
+  /** The metrics now. Rejects before `start`. */
+  metricsSnapshot(): Promise<MetricsSnapshot>;
   /** Ends patience: what `stop` is still waiting for is torn down now. */
   forceStop(): void;
 }
@@ -104,8 +111,10 @@ const PRUNE_INTERVAL_MS = 3_600_000;
 /** Builds the sidecar. Nothing is opened before `start`. */
 export function createApp(config: Config, parts: AppParts): App {
   const stack = new CleanupStack(systemTimers);
+  const registry = new Registry();
   return {
-    start: () => stack.guard(config.drainMs, () => start(config, parts, stack)),
+    start: () => stack.guard(config.drainMs, () => start(config, parts, registry, stack)),
+    metricsSnapshot: () => registry.getMetricsAsJSON(),
     stop: () => stack.unwind(config.drainMs),
     forceStop: () => stack.forceNow(),
   };
@@ -124,8 +133,7 @@ interface Foundation {
   readonly tls: TlsFiles | null;
 }
 
-async function start(config: Config, parts: AppParts, stack: CleanupStack): Promise<AppAddresses> {
-  const registry = new Registry();
+async function start(config: Config, parts: AppParts, registry: Registry, stack: CleanupStack): Promise<AppAddresses> {
   const metrics = new PrometheusMetrics(registry, { version: parts.version, node: parts.nodeVersion });
   const components: Component[] = ['database', 'lease', 'grpc', 'http'];
   const readiness = new Readiness(components);
@@ -137,7 +145,7 @@ async function start(config: Config, parts: AppParts, stack: CleanupStack): Prom
   stack.defer('TLS files', () => tls?.stop());
   const base: Foundation = { config, logger, metrics, registry, stack, readiness, protections, tls };
   const catalogue = await loadCatalogue(config);
-  const metricsUrl = await startMetrics(base);
+  const metricsUrl = await startMetrics(base, parts.otherMetrics ?? null);
   const database = await openDatabase(config, logger, metrics, stack);
   readiness.mark('database', true);
   const core = await startCore(base, database, catalogue);
@@ -294,6 +302,7 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
   const authorizer = createAuthorizer({
     keys: keyStore,
     workflows: workflowStore,
+    lease,
     catalogue,
     clock: systemClock,
     metrics,
@@ -409,10 +418,19 @@ async function startHttp(base: Foundation, core: Core, rules: ExtractionRules): 
   return url;
 }
 
-async function startMetrics(base: Foundation): Promise<string | null> {
+async function startMetrics(
+  base: Foundation,
+  others: (() => Promise<readonly MetricsSnapshot[]>) | null,
+): Promise<string | null> {
   const { config, registry, readiness } = base;
   if (config.metricsAddress === null) return null;
-  const metricsText = async () => ({ contentType: registry.contentType, body: await registry.metrics() });
+  const metricsText = async () => {
+    const shown =
+      others === null
+        ? registry
+        : AggregatorRegistry.aggregate([await registry.getMetricsAsJSON(), ...(await others())] as object[]);
+    return { contentType: registry.contentType, body: await shown.metrics() };
+  };
   const app = createMetricsApp({ metricsText, readiness, tls: httpTls(base.tls, false) });
   return await listen(base, app, config.metricsAddress, 'metrics listener');
 }

@@ -55,8 +55,11 @@ export class LeaseDriver implements Lease {
   }
 
   held(): LeaseToken {
-    const monotonicMs = this.parts.clock.monotonicMs();
-    const token = this.machine.held(monotonicMs, this.parts.clock.wallMs());
+    return this.heldAt(this.parts.clock.monotonicMs(), this.parts.clock.wallMs());
+  }
+
+  heldAt(monotonicMs: number, wallMs: number): LeaseToken {
+    const token = this.machine.held(monotonicMs, wallMs);
     // A lease that was ended by the clock wants to be renewed before the timer that was set for it.
     if (token === NO_LEASE && this.started && this.machine.dueAtMs < this.timerDueMs) this.schedule(monotonicMs);
     return token;

@@ -1,6 +1,7 @@
 import type { KeyRecord } from '../domain/key-record.js';
 import type { KeyHash } from '../domain/raw-key.js';
 import type { Awaitable } from './awaitable.js';
+import type { LeaseToken } from './lease.js';
 
 /**
  * Finds keys by the hash of their raw key.
@@ -13,8 +14,9 @@ import type { Awaitable } from './awaitable.js';
 export interface KeyStore {
   find(keyHash: KeyHash): Awaitable<KeyRecord | null>;
   /**
-   * As `find`, but never reads: `undefined` when the answer is not in memory under a lease that is valid now. Lets a
-   * caller spare the database a look-up that it can refuse for another reason.
+   * As `find`, but from memory alone: `undefined` when the answer is not there, or not under this lease.
+   *
+   * @param lease what the lease said at a reading of the clocks in this turn, after the request was received
    */
-  peek?(keyHash: KeyHash): KeyRecord | null | undefined;
+  recall?(keyHash: KeyHash, lease: LeaseToken): KeyRecord | null | undefined;
 }

@@ -15,6 +15,12 @@ export interface Lease {
   held(): LeaseToken;
 
   /**
+   * As {@link held}, at readings of both clocks that the caller took in this turn, after the request was received; so
+   * that a decision which needs the time anyway reads each clock once.
+   */
+  heldAt(monotonicMs: number, wallMs: number): LeaseToken;
+
+  /**
    * As {@link held}, but for as much longer as `LATCHKEY_ON_DATABASE_LOSS=serve-cached:N` allows; the same as `held`
    * with `deny`. Only for a request that has no lease and whose read of the database failed with `unavailable`.
    */

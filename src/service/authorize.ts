@@ -12,12 +12,13 @@ import type { KeyRecord } from '../domain/key-record.js';
 import type { KeyTags } from '../domain/key-tag.js';
 import type { MethodCatalogue } from '../domain/method-catalogue.js';
 import type { MethodEntry } from '../domain/method-entry.js';
-import { hashRawKey, isWellFormedRawKey, type KeyHash } from '../domain/raw-key.js';
+import { hashRawKey, isWellFormedRawKey, RAW_KEY_LENGTH } from '../domain/raw-key.js';
 import { Reason, reasonCarriesIdentity } from '../domain/reason.js';
 import type { Awaitable } from '../ports/awaitable.js';
 import type { Clock } from '../ports/clock.js';
 import type { KeyStore } from '../ports/key-store.js';
 import type { UsageRecorder } from '../ports/key-usage.js';
+import { type Lease, type LeaseToken, NO_LEASE } from '../ports/lease.js';
 import type { Metrics, Surface } from '../ports/metrics.js';
 import type { WorkflowStore } from '../ports/workflow-store.js';
 import type { Authorizer, Verdict } from './authorizer.js';
@@ -26,6 +27,8 @@ import type { Authorizer, Verdict } from './authorizer.js';
 export interface AuthorizerParts {
   readonly keys: KeyStore;
   readonly workflows: WorkflowStore;
+  /** Set where the stores remember: lets a request that needs nothing else be decided from memory at once. */
+  readonly lease?: Lease;
   readonly catalogue: MethodCatalogue;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -48,6 +51,7 @@ export function createAuthorizer(parts: AuthorizerParts): Authorizer {
 class StoreAuthorizer implements Authorizer {
   private readonly keys: KeyStore;
   private readonly workflows: WorkflowStore;
+  private readonly lease: Lease | undefined;
   private readonly catalogue: MethodCatalogue;
   private readonly clock: Clock;
   private readonly metrics: Metrics;
@@ -58,6 +62,7 @@ class StoreAuthorizer implements Authorizer {
   constructor(parts: AuthorizerParts) {
     this.keys = parts.keys;
     this.workflows = parts.workflows;
+    this.lease = parts.lease;
     this.catalogue = parts.catalogue;
     this.clock = parts.clock;
     this.metrics = parts.metrics;
@@ -67,25 +72,34 @@ class StoreAuthorizer implements Authorizer {
   }
 
   authorize(surface: Surface, rawKey: string, workflowId: string, method: string): Awaitable<Verdict> {
+    // Each clock is read once here, after the request has arrived, and serves the lease, the expiry and the duration.
     const startedMs = this.clock.monotonicMs();
+    const nowMs = this.clock.wallMs();
     const entry = this.catalogue.find(method);
-    if (!isWellFormedRawKey(rawKey)) return this.answer(surface, startedMs, Reason.KEY_MALFORMED, null, entry, 0);
+    if (rawKey.length !== RAW_KEY_LENGTH) {
+      return this.answer(surface, startedMs, Reason.KEY_MALFORMED, null, entry, nowMs);
+    }
+    const keyHash = hashRawKey(rawKey);
+    const lease = this.lease === undefined ? NO_LEASE : this.lease.heldAt(startedMs, nowMs);
+    // Memory first: what is known there under this hash was looked up for a key that passed both checks below, and a
+    // string with the same hash is the same key. The checks cost more than all the rest of the decision.
+    const known = lease === NO_LEASE ? undefined : this.keys.recall?.(keyHash, lease);
+    if (known !== undefined) return this.decideWithKey(surface, startedMs, known, workflowId, entry, nowMs, lease);
+
+    if (!isWellFormedRawKey(rawKey)) {
+      return this.answer(surface, startedMs, Reason.KEY_MALFORMED, null, entry, nowMs);
+    }
+    if (this.requiredTags !== null && this.requiredTags.verdict(rawKey) !== 'valid') {
+      return this.answer(surface, startedMs, Reason.KEY_UNKNOWN, null, entry, nowMs);
+    }
     let key: Awaitable<KeyRecord | null>;
     try {
-      const keyHash = hashRawKey(rawKey);
-      key = this.requiredTags === null ? this.keys.find(keyHash) : this.findTagged(this.requiredTags, rawKey, keyHash);
+      key = this.keys.find(keyHash);
     } catch (error) {
       throw this.undecided(surface, error);
     }
     if (key instanceof Promise) return this.decideLater(surface, startedMs, key, workflowId, entry);
-    return this.decideWithKey(surface, startedMs, key, workflowId, entry);
-  }
-
-  private findTagged(tags: KeyTags, rawKey: string, keyHash: KeyHash): Awaitable<KeyRecord | null> {
-    // What is in memory was found by a tagged key, so that hits are spared the tag, which costs more than the hash.
-    const known = this.keys.peek?.(keyHash);
-    if (known !== undefined) return known;
-    return tags.verdict(rawKey) === 'valid' ? this.keys.find(keyHash) : null;
+    return this.decideWithKey(surface, startedMs, key, workflowId, entry, nowMs, NO_LEASE);
   }
 
   private async decideLater(
@@ -101,19 +115,25 @@ class StoreAuthorizer implements Authorizer {
     } catch (error) {
       throw this.undecided(surface, error);
     }
-    return this.decideWithKey(surface, startedMs, key, workflowId, method);
+    return this.decideWithKey(surface, startedMs, key, workflowId, method, this.clock.wallMs(), NO_LEASE);
   }
 
+  /** @param lease the lease that a memory of the owner may be believed under, or none: then it is looked up */
   private decideWithKey(
     surface: Surface,
     startedMs: number,
     key: KeyRecord | null,
     workflowId: string,
     method: MethodEntry | undefined,
+    nowMs: number,
+    lease: LeaseToken,
   ): Awaitable<Verdict> {
-    const nowMs = this.clock.wallMs();
     const reason = decide(key ?? KEY_ABSENT, this.ownerAtFirst, method, workflowId, nowMs);
     if (reason !== OWNER_NEEDED) return this.answer(surface, startedMs, reason, key, method, nowMs);
+    const known = lease === NO_LEASE ? undefined : this.workflows.recall?.(workflowId, lease);
+    if (known !== undefined) {
+      return this.decideWithOwner(surface, startedMs, key, known, workflowId, method, nowMs);
+    }
     let owner: Awaitable<string | null>;
     try {
       owner = this.workflows.ownerOf(workflowId);

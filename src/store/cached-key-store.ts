@@ -4,7 +4,7 @@ import type { KeyHash } from '../domain/raw-key.js';
 import type { Awaitable } from '../ports/awaitable.js';
 import type { CacheControl } from '../ports/cache-control.js';
 import type { KeyStore } from '../ports/key-store.js';
-import type { Lease } from '../ports/lease.js';
+import type { Lease, LeaseToken } from '../ports/lease.js';
 import type { Metrics } from '../ports/metrics.js';
 import { ALL_PROTECTIONS, type Protections } from '../ports/protections.js';
 import type { SingleReads } from '../ports/single-reads.js';
@@ -43,8 +43,8 @@ export class CachedKeyStore implements KeyStore, CacheControl {
     return this.cache.find(keyHash);
   }
 
-  peek(keyHash: KeyHash): KeyRecord | null | undefined {
-    return this.cache.peek(keyHash);
+  recall(keyHash: KeyHash, lease: LeaseToken): KeyRecord | null | undefined {
+    return this.cache.recall(keyHash, lease);
   }
 
   apply(event: HistoryEvent): void {

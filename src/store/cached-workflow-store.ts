@@ -2,7 +2,7 @@ import type { HistoryEvent } from '../domain/history-event.js';
 import type { Awaitable } from '../ports/awaitable.js';
 import type { CacheControl } from '../ports/cache-control.js';
 import type { Clock } from '../ports/clock.js';
-import type { Lease } from '../ports/lease.js';
+import type { Lease, LeaseToken } from '../ports/lease.js';
 import type { Metrics } from '../ports/metrics.js';
 import { ALL_PROTECTIONS, type Protections } from '../ports/protections.js';
 import type { SingleReads } from '../ports/single-reads.js';
@@ -54,9 +54,13 @@ export class CachedWorkflowStore implements WorkflowStore, CacheControl {
   }
 
   ownerOf(workflowId: string): Awaitable<string | null> {
-    if (workflowId.length <= REMEMBERED_ID_MAX) return this.cache.find(workflowId);
+    if (workflowId.length <= REMEMBERED_ID_MAX) return this.cache.find(ownCopy(workflowId));
     this.metrics.cacheMiss('workflows');
     return this.reads.read(workflowId).value;
+  }
+
+  recall(workflowId: string, lease: LeaseToken): string | null | undefined {
+    return this.cache.recall(workflowId, lease);
   }
 
   apply(event: HistoryEvent): void {
@@ -79,4 +83,13 @@ export class CachedWorkflowStore implements WorkflowStore, CacheControl {
   forgetAll(): void {
     this.cache.forgetAll();
   }
+}
+
+/**
+ * Copies a string that may be a slice of a whole message, so that remembering it does not keep the message.
+ *
+ * By way of UTF-16, which keeps lone surrogates as they are: another encoding would change the id.
+ */
+function ownCopy(text: string): string {
+  return Buffer.from(text, 'utf16le').toString('utf16le');
 }

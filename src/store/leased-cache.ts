@@ -41,7 +41,7 @@ class Flight<V> {
 /**
  * Remembers answers of the primary, and answers from memory only while a lease is held.
  *
- * The lease is asked once for every look-up, after the request has arrived. What is remembered is right whenever the
+ * The lease is asked once for every request, after it has arrived. What is remembered is right whenever the
  * lease is valid, because every event was applied here before the lease was granted or prolonged.
  *
  * **Fill guard.** An answer is stored, or given to a request that arrived after its read was sent, only if no event
@@ -110,12 +110,8 @@ export class LeasedCache<V extends {}> {
     return token === NO_LEASE ? this.orUnleased(key, answer) : answer;
   }
 
-  /** What is in memory under a lease, `undefined` when that is nothing; never reads. */
-  peek(key: string): V | null | undefined {
-    return this.recall(key, this.lease.held());
-  }
-
-  private recall(key: string, token: LeaseToken): V | null | undefined {
+  /** What is in memory and may be answered under this lease; `undefined` when that is nothing. Never reads. */
+  recall(key: string, token: LeaseToken): V | null | undefined {
     if (token === NO_LEASE && this.protections.leaseCheck) return undefined;
     const value = this.present.get(key);
     if (value !== undefined) {

@@ -12,6 +12,7 @@ import type { Verdict } from '../../src/service/authorizer.js';
 import { DECISION_CASES, recordOfCaseKey } from '../support/decision-cases.js';
 import { keyHashOf, keyRecord, rawKeyOf } from '../support/fakes/builders.js';
 import { FakeClock } from '../support/fakes/fake-clock.js';
+import { FakeLease } from '../support/fakes/fake-lease.js';
 import { MemoryStack } from '../support/fakes/memory-stack.js';
 import { RecordingMetrics } from '../support/fakes/recording-metrics.js';
 import { MALFORMED_RAW_KEYS } from '../support/malformed-raw-keys.js';
@@ -28,17 +29,19 @@ class RecordingUsage {
 /** An authorizer over stores that answer as told. */
 function authorizerOver(parts: {
   readonly find?: KeyStore['find'];
-  readonly peek?: NonNullable<KeyStore['peek']>;
+  readonly recall?: NonNullable<KeyStore['recall']>;
   readonly ownerOf?: WorkflowStore['ownerOf'];
   readonly enforceOwnership?: boolean;
   readonly requiredTags?: KeyTags;
 }) {
   const clock = new FakeClock();
+  const lease = new FakeLease().grant();
   const metrics = new RecordingMetrics();
   const usage = new RecordingUsage();
   const authorizer = createAuthorizer({
-    keys: { find: parts.find ?? (() => keyRecord()), ...(parts.peek === undefined ? {} : { peek: parts.peek }) },
+    keys: { find: parts.find ?? (() => keyRecord()), ...(parts.recall === undefined ? {} : { recall: parts.recall }) },
     workflows: { ownerOf: parts.ownerOf ?? (() => 'account-a') },
+    lease,
     catalogue,
     clock,
     metrics,
@@ -55,6 +58,7 @@ describe('the authorizer over the stack of stores', () => {
   const authorizer = createAuthorizer({
     keys: stack.keys,
     workflows: stack.workflows,
+    lease: stack.lease,
     catalogue,
     clock: stack.clock,
     metrics: stack.metrics,
@@ -218,7 +222,7 @@ describe('the authorizer with required tags', () => {
   it('refuses a key without a valid tag as unknown, without a look-up', async () => {
     const { authorizer } = authorizerOver({
       requiredTags: tags,
-      peek: () => undefined,
+      recall: () => undefined,
       find: () => {
         throw new Error('looked up');
       },
@@ -228,14 +232,14 @@ describe('the authorizer with required tags', () => {
   });
 
   it('looks a tagged key up', async () => {
-    const { authorizer } = authorizerOver({ requiredTags: tags, peek: () => undefined });
+    const { authorizer } = authorizerOver({ requiredTags: tags, recall: () => undefined });
     expect(await authorizer.authorize('authorize', tags.mint(), 'w', 'nodes.list')).toMatchObject({
       reason: Reason.GRANTED,
     });
   });
 
   it('asks memory first, so that a hit is spared the tag', async () => {
-    const { authorizer } = authorizerOver({ requiredTags: tags, peek: () => keyRecord({ revoked: true }) });
+    const { authorizer } = authorizerOver({ requiredTags: tags, recall: () => keyRecord({ revoked: true }) });
     expect(await authorizer.authorize('authorize', mintRawKey(), 'w', 'nodes.list')).toMatchObject({
       reason: Reason.KEY_REVOKED,
     });

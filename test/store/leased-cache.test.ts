@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Failure } from '../../src/domain/failure.js';
+import { NO_LEASE } from '../../src/ports/lease.js';
 import { ALL_PROTECTIONS, type Protections } from '../../src/ports/protections.js';
 import { BatchedReads } from '../../src/store/batched-reads.js';
 import { LeasedCache, type LeasedCacheParts } from '../../src/store/leased-cache.js';
@@ -147,12 +148,12 @@ describe('a leased cache', () => {
     for (const key of ['a', 'n', 'b']) expect(world.cache.find(key)).toBeInstanceOf(Promise);
   });
 
-  it('peeks into memory under a lease only, and never reads', async () => {
+  it('recalls under a lease only, and never reads', async () => {
     await fill(world, 'a', 'A');
     await fill(world, 'n', null);
-    expect([world.cache.peek('a'), world.cache.peek('n'), world.cache.peek('b')]).toEqual(['A', null, undefined]);
-    world.lease.lose();
-    expect([world.cache.peek('a'), world.cache.peek('n')]).toEqual([undefined, undefined]);
+    const recall = (lease: number) => ['a', 'n', 'b'].map((key) => world.cache.recall(key, lease));
+    expect(recall(world.lease.held())).toEqual(['A', null, undefined]);
+    expect(recall(NO_LEASE)).toEqual([undefined, undefined, undefined]);
     expect(world.source.open).toHaveLength(0);
   });
 });

@@ -10,6 +10,10 @@ export class FakeLease implements Lease {
     return this.token;
   }
 
+  heldAt(): LeaseToken {
+    return this.token;
+  }
+
   heldOnLoss(): LeaseToken {
     return this.token === NO_LEASE ? this.tokenOnLoss : this.token;
   }
