@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import cluster from 'node:cluster';
 import { userInfo } from 'node:os';
 import { text } from 'node:stream/consumers';
 import type { CliContext, StopListener } from './cli/cli-context.js';
@@ -47,6 +48,13 @@ const context: CliContext = {
     stopListeners.add(listener);
     return () => void stopListeners.delete(listener);
   },
+  worker: cluster.isWorker
+    ? {
+        send: (message) => void process.send?.(message),
+        onMessage: (listener) => void process.on('message', listener),
+        onDisconnect: (listener) => void process.on('disconnect', listener),
+      }
+    : null,
 };
 
 // Timers and idle connections do not keep the process alive; a command that waits for them must.

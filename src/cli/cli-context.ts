@@ -1,4 +1,5 @@
 import type { Environment } from '../config.js';
+import type { WorkerChannel } from '../fleet/worker.js';
 import type { LogDestination } from '../observability/json-logger.js';
 import type { Clock } from '../ports/clock.js';
 
@@ -21,4 +22,6 @@ export interface CliContext {
   readonly log: LogDestination;
   /** Calls `listener` at every signal to stop, until the returned function is called. */
   onStop(listener: StopListener): () => void;
+  /** Set in a worker of a fleet: its channel to the first process. */
+  readonly worker: WorkerChannel | null;
 }

@@ -1,5 +1,7 @@
 import { createApp } from '../app.js';
 import { parseConfig } from '../config.js';
+import { createFleet } from '../fleet/fleet.js';
+import { runFleetWorker } from '../fleet/worker.js';
 import { jsonLogger } from '../observability/json-logger.js';
 import type { CliContext } from './cli-context.js';
 import { ConfigFailure } from './cli-failure.js';
@@ -15,7 +17,14 @@ export async function serve(context: CliContext, checkOnly: boolean): Promise<Ou
   if (checkOnly) return done({ valid: true }, 'The configuration can be used.');
   const { config } = parsed;
   const logger = jsonLogger(config.logLevel, context.log);
-  const app = createApp(config, { logger, version: version(), nodeVersion: process.version });
+  const parts = { logger, version: version(), nodeVersion: process.version };
+  if (context.worker !== null) {
+    // Signals to the whole process group reach a worker too; when it stops is for the first process to say.
+    const unsubscribe = context.onStop(() => {});
+    await runFleetWorker(config, parts, context.worker).finally(unsubscribe);
+    return done({ stopped: true }, '');
+  }
+  const app = config.workers > 1 ? createFleet(config, parts) : createApp(config, parts);
 
   let asked = 0;
   let stop = (): void => {};
