@@ -27,8 +27,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-// After an error or a rejection that nobody expected nothing is known of the state of the process: it must not decide anything more.
-// Its lease runs out, and a supervisor starts it again.
+// After an error or a rejection that nobody expected, nothing is known of the state of the process: it must not decide
+// anything more. Its lease runs out, and a supervisor starts it again.
 process.on('uncaughtException', (error, origin) => {
   jsonLogger('error', log).error('the process is broken and ends', { origin, error });
   end(CRASHED);

@@ -6,7 +6,7 @@ import type { CleanupStack } from '../lifecycle.js';
 import { systemTimers } from '../observability/system-timers.js';
 import type { Logger } from '../ports/logger.js';
 import { startEmbeddedPostgres } from '../store/embedded/embedded-postgres.js';
-import { seedEmbedded } from '../store/embedded/seed.js';
+import { seedWorkflows } from '../store/embedded/seed.js';
 import { assertSchemaKnown, migrate } from '../store/postgres/migrate.js';
 
 /** Where a command finds its database. */
@@ -55,7 +55,7 @@ async function openEmbedded(
       cleanups.defer('embedded PostgreSQL', () => embedded.stop());
       if (schema === 'require') {
         await migrate({ url: embedded.url, logger });
-        await seedEmbedded(embedded.url);
+        await seedWorkflows(embedded.url);
       }
       return embedded.url;
     } catch (error) {

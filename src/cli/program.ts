@@ -34,7 +34,7 @@ export function createProgram(context: CliContext, report: Report): Command {
     )
     .version(version(), '-V, --version', 'Print the version')
     .helpOption('-h, --help', 'Explain the command')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'Explain a command')
     .showHelpAfterError('(latchkey --help lists the commands)')
     .addHelpText('after', EXIT_CODES);
 
@@ -59,7 +59,11 @@ export function createProgram(context: CliContext, report: Report): Command {
       report(await migrate(context, options.plan === true), options);
     });
 
-  const keys = program.command('keys').summary('Create, list, rotate and revoke keys').description('Manage keys.');
+  const keys = program
+    .command('keys')
+    .summary('Create, list, rotate and revoke keys')
+    .description('Create, list, rotate and revoke keys.')
+    .helpCommand('help [command]', 'Explain a command');
   addKeyCommands(keys, context, report);
 
   command(program, 'check')

@@ -5,7 +5,6 @@ import { runFleetWorker } from '../fleet/worker.js';
 import { jsonLogger } from '../observability/json-logger.js';
 import type { CliContext } from './cli-context.js';
 import { ConfigFailure } from './cli-failure.js';
-import { ExitCode } from './exit-code.js';
 import { firstSteps } from './first-steps.js';
 import { done, type Outcome } from './outcome.js';
 import { version } from './version.js';
@@ -21,7 +20,9 @@ export async function serve(context: CliContext, checkOnly: boolean): Promise<Ou
   if (context.worker !== null) {
     // Signals to the whole process group reach a worker too; when it stops is for the first process to say.
     const unsubscribe = context.onStop(() => {});
-    await runFleetWorker(config, parts, context.worker).finally(unsubscribe);
+    await runFleetWorker(config, { ...parts, logger: logger.child({ worker: process.pid }) }, context.worker).finally(
+      unsubscribe,
+    );
     return done({ stopped: true }, '');
   }
   const app = config.workers > 1 ? createFleet(config, parts) : createApp(config, parts);
@@ -54,7 +55,7 @@ export async function serve(context: CliContext, checkOnly: boolean): Promise<Ou
     }
     await app.stop();
     logger.info('stopped');
-    return { exitCode: ExitCode.OK, json: { stopped: true }, text: '' };
+    return done({ stopped: true }, '');
   } finally {
     unsubscribe();
   }

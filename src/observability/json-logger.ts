@@ -16,7 +16,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 const CAUSE_DEPTH_MAX = 5;
 
 /**
- * A logger that writes one line of JSON per message: `level`, `time` (ISO 8601), `pid`, `message`, and its fields.
+ * A logger that writes one line of JSON per message: `level`, `time` (ISO 8601), `message`, and its fields.
  *
  * The finished line goes through {@link redact}, so that a secret is removed wherever it stands: in a message, a nested
  * field, an error's text, stack or cause. Of an `Error` only its name, message, stack, code, kind and causes are
@@ -27,7 +27,7 @@ export function jsonLogger(level: LogLevel, destination: LogDestination): Logger
     {
       level,
       messageKey: 'message',
-      base: { pid: process.pid },
+      base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: withPlainErrors },
       hooks: { streamWrite: redact },

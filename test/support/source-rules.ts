@@ -45,9 +45,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'config',
     'lifecycle',
   ],
+  // Several processes, each with an application.
+  fleet: ['app', 'observability', 'ports', 'config'],
   cli: [
     'gen',
     'app',
+    'fleet',
+    'transport',
     'transport/http',
     'client',
     'store',
@@ -91,7 +95,8 @@ const RESERVED: readonly {
   },
   {
     what: 'a timer',
-    pattern: /\bset(Timeout|Interval)\s*\(|['"](node:)?timers(\/promises)?['"]|\bAbortSignal\s*\.\s*timeout\b/,
+    // A socket's own `setTimeout` watches that socket.
+    pattern: /(?<!\.)\bset(Timeout|Interval)\s*\(|['"](node:)?timers(\/promises)?['"]|\bAbortSignal\s*\.\s*timeout\b/,
     files: {
       'src/observability/system-timers.ts': 'the timers adapter itself',
       [PAGE]: 'a browser has timers and no port for them',
