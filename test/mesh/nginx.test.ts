@@ -1,0 +1,37 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { describeWithPeer } from '../support/peers.js';
+import { PeerProcess } from '../support/peers-process.js';
+import { type ProxyTable, proxyTable, replaceAll, withoutSidecar } from '../support/peers-table.js';
+
+describeWithPeer('nginx', 'nginx with the shipped configuration', (nginx) => {
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'latchkey-nginx-'));
+    await mkdir(join(folder, 'logs'));
+  });
+
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  const table: ProxyTable = {
+    problemType: 'any',
+    refusedPath: [400, 403],
+    withoutSidecar: 503,
+    async start(ports) {
+      const file = join(folder, 'nginx.conf');
+      const shipped = await readFile('deploy/nginx/nginx.conf', 'utf8');
+      const configuration = replaceAll(shipped, [
+        ['listen 127.0.0.1:10080', `listen 127.0.0.1:${ports.listen}`],
+        ['server 127.0.0.1:8080', `server 127.0.0.1:${ports.http}`],
+        ['server 127.0.0.1:9000', `server 127.0.0.1:${ports.upstream}`],
+        ['worker_processes auto', 'worker_processes 1'],
+      ]);
+      await writeFile(file, configuration);
+      return PeerProcess.start('nginx', nginx, ['-p', folder, '-c', file, '-g', 'daemon off;']);
+    },
+  };
+  withoutSidecar(table, proxyTable(table));
+});

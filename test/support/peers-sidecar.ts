@@ -1,0 +1,100 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PeerProcess } from './peers-process.js';
+
+/** A workflow of the account `dev`, one more, and one of the account `other`: the embedded default seeds them. */
+export const NIGHTLY_REPORT = '00000000-0000-4000-8000-000000000001';
+export const LEAD_INTAKE = '00000000-0000-4000-8000-000000000002';
+export const PAYROLL = '00000000-0000-4000-8000-000000000003';
+
+/** A key as its creation showed it. */
+export interface CreatedKey {
+  readonly id: string;
+  readonly raw_key: string;
+}
+
+/** The program itself, on a database of its own in a temporary folder, with random ports. */
+export class Sidecar {
+  private constructor(
+    readonly process: PeerProcess,
+    private readonly dataDir: string,
+    /** `host:port`. */
+    readonly grpc: string,
+    /** Base URL. */
+    readonly http: string,
+  ) {}
+
+  /** @param env further settings */
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<Sidecar> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'latchkey-mesh-'));
+    // The build where there is one, as in CI; else the sources, so that a test can be run without building.
+    const program = existsSync('dist/main.js') ? ['dist/main.js'] : ['--import', 'tsx', 'src/main.ts'];
+    const child = PeerProcess.start('latchkey', process.execPath, [...program, 'serve'], {
+      env: {
+        LATCHKEY_DATA_DIR: dataDir,
+        LATCHKEY_GRPC_ADDRESS: '127.0.0.1:0',
+        LATCHKEY_HTTP_ADDRESS: '127.0.0.1:0',
+        LATCHKEY_METRICS_ADDRESS: '127.0.0.1:0',
+        LATCHKEY_ADMIN_ADDRESS: '',
+        ...env,
+      },
+    });
+    const ready = await child.waitFor('ready', readyLine);
+    return new Sidecar(child, dataDir, ready.grpc[0], ready.http);
+  }
+
+  get grpcPort(): number {
+    return Number(this.grpc.split(':')[1]);
+  }
+
+  get httpPort(): number {
+    return Number(new URL(this.http).port);
+  }
+
+  /** Creates a key in the account `dev` by REST, as the settings page does. */
+  async createKey(given: {
+    readonly permissions?: readonly string[];
+    readonly workflow_id?: string;
+  }): Promise<CreatedKey> {
+    const response = await this.rest('POST', '/api/keys', { name: 'mesh test', ...given });
+    if (response.status !== 201) throw new Error(`creating a key: ${response.status} ${await response.text()}`);
+    return (await response.json()) as CreatedKey;
+  }
+
+  /** Revokes a key by REST. Resolves when the answer has arrived: the revocation is confirmed. */
+  async revokeKey(id: string): Promise<void> {
+    const response = await this.rest('DELETE', `/api/keys/${id}`);
+    if (response.status !== 200) throw new Error(`revoking a key: ${response.status} ${await response.text()}`);
+    await response.arrayBuffer();
+  }
+
+  async stop(): Promise<void> {
+    await this.process.stop();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+
+  private rest(method: string, path: string, body?: unknown): Promise<Response> {
+    return fetch(this.http + path, {
+      method,
+      headers: {
+        cookie: 'latchkey_dev_session=dev',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  }
+}
+
+function readyLine(text: string): { grpc: [string]; http: string } | null {
+  for (const line of text.split('\n')) {
+    if (!line.includes('"message":"ready"')) continue;
+    try {
+      return JSON.parse(line);
+    } catch {
+      // The rest of the line has not arrived.
+    }
+  }
+  return null;
+}
