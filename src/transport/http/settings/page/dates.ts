@@ -16,9 +16,9 @@ export interface DateText {
 
 /** Writes dates for one reader: the words in English as the page is, dates and times as the reader's locale has them. */
 export interface DateFormat {
-  /** E.g. `3 days ago`, or `on 12 Mar 2026`; never in the future, whatever the two clocks say. */
+  /** E.g. `3 days ago`, or `12 Mar 2026`; never in the future, whatever the two clocks say. */
   past(atMs: number, nowMs: number): DateText;
-  /** E.g. `in 3 days`, or `on 12 Mar 2027`; never in the past. */
+  /** E.g. `in 3 days`, or `12 Mar 2027`; never in the past. */
   future(atMs: number, nowMs: number): DateText;
   /** E.g. `12 Mar 2027`. */
   day(atMs: number): string;
@@ -34,20 +34,22 @@ export function createDateFormat(locales: readonly string[], timeZone?: string):
   const exact = new Intl.DateTimeFormat(own, { dateStyle: 'full', timeStyle: 'long', ...zone });
 
   function far(ms: number, sign: 1 | -1): string | null {
-    if (ms < HOUR) return distance.format(sign * Math.max(1, Math.floor(ms / MINUTE)), 'minute');
-    if (ms < DAY) return distance.format(sign * Math.floor(ms / HOUR), 'hour');
-    if (ms < RELATIVE_UP_TO_MS) return distance.format(sign * Math.floor(ms / DAY), 'day');
+    // What is ahead is rounded: a key made for 3 days reads `in 3 days` a moment later.
+    const whole = sign < 0 ? Math.floor : Math.round;
+    if (ms < HOUR) return distance.format(sign * Math.max(1, whole(ms / MINUTE)), 'minute');
+    if (ms < DAY) return distance.format(sign * whole(ms / HOUR), 'hour');
+    if (ms < RELATIVE_UP_TO_MS) return distance.format(sign * whole(ms / DAY), 'day');
     return null;
   }
 
   return {
     past(atMs, nowMs) {
       const ms = Math.max(0, nowMs - atMs);
-      return { text: ms < MINUTE ? 'just now' : (far(ms, -1) ?? `on ${day.format(atMs)}`), exact: exact.format(atMs) };
+      return { text: ms < MINUTE ? 'just now' : (far(ms, -1) ?? day.format(atMs)), exact: exact.format(atMs) };
     },
     future(atMs, nowMs) {
       const ms = Math.max(0, atMs - nowMs);
-      return { text: far(ms, 1) ?? `on ${day.format(atMs)}`, exact: exact.format(atMs) };
+      return { text: far(ms, 1) ?? day.format(atMs), exact: exact.format(atMs) };
     },
     day: (atMs) => day.format(atMs),
   };

@@ -126,9 +126,9 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, p
           h(
             'p',
             {},
-            'Whatever uses ',
+            'Every program that uses ',
             h('code', {}, `${key.key_prefix}…`),
-            ' is refused everywhere from the moment this is confirmed. It cannot be undone.',
+            ' loses access at once. This cannot be undone.',
           ),
         ],
         action: { label: 'Revoke', busyLabel: 'Revoking…', className: 'button-danger' },

@@ -57,9 +57,9 @@ export function createQuickStart(parts: SnippetParts, announcer: Announcer): HTM
     h(
       'p',
       { class: 'field-note' },
-      'Keep the key in the environment variable ',
+      'Put the key in the environment variable ',
       h('code', {}, variableName(parts.keyName)),
-      ' or in a secret store, never in code, and put the address of the API you call.',
+      ', never in the code, and replace the address with that of the API you call.',
     ),
     h('div', { class: 'quick-start-bar' }, list, copy),
     panel,

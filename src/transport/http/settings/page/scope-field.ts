@@ -41,7 +41,8 @@ export function createScopeField(): ScopeField {
   const element = h('div');
   const id = uniqueId('scope');
   let current = createWorkflowSelect([]);
-  let setError = mount(current, null);
+  let error: string | null = null;
+  let showError = mount(current, null);
 
   function mount(next: ScopeControl, extra: HTMLElement | null): (text: string | null) => void {
     next.choose(current.value());
@@ -50,6 +51,7 @@ export function createScopeField(): ScopeField {
     next.control.id = id;
     const field = createField({ label: 'Scope', control: next.control, shown: next.shown, extra });
     element.replaceChildren(field.element);
+    field.setError(error);
     if (focused) next.control.focus();
     return field.setError;
   }
@@ -59,13 +61,16 @@ export function createScopeField(): ScopeField {
     value: () => current.value(),
     setWorkflows(workflows) {
       const search = workflows.length > SEARCH_ABOVE;
-      setError = mount(search ? createWorkflowSearch(workflows) : createWorkflowSelect(workflows), null);
+      showError = mount(search ? createWorkflowSearch(workflows) : createWorkflowSelect(workflows), null);
     },
     setFailed(retry) {
       const again = h('button', { type: 'button', class: 'link', onclick: retry }, 'Try again');
-      setError = mount(current, h('p', { class: 'field-note' }, 'Your workflows could not be loaded. ', again));
+      showError = mount(current, h('p', { class: 'field-note' }, 'Your workflows could not be loaded. ', again));
     },
-    setError: (text) => setError(text),
+    setError(text) {
+      error = text;
+      showError(text);
+    },
     reset: () => current.choose(null),
     focus: () => current.control.focus(),
   };
