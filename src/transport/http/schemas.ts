@@ -33,7 +33,7 @@ export const LIST_LIMIT_MAX = 1000;
 export const OVERLAP_SECONDS_MAX = 604_800;
 
 // The rules of `parseKeyName` as a regular expression without property escapes and surrogates, which the validators of
-// other languages lack. Half a surrogate pair, which JSON can smuggle in as `\\ud83d`, is left to `parseKeyName`.
+// other languages lack. Half a surrogate pair, which JSON can smuggle in as `\ud83d`, is left to `parseKeyName`.
 const NAME_FORBIDDEN =
   '\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff';
 const NAME_SPACE = ' \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000';
