@@ -4,7 +4,7 @@
 //
 // What is there stays in use until the new build is whole, and a build that fails changes nothing.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, cpSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { buildPage } from './src/transport/http/settings/build-page.mjs';
 
@@ -14,9 +14,8 @@ const SETTINGS = join('transport', 'http', 'settings');
 const PAGE_SOURCE = join(SOURCE, SETTINGS, 'page');
 
 process.chdir(import.meta.dirname);
-const scratch = join('node_modules', '.cache', `latchkey-build-${process.pid}`);
-const fresh = join(scratch, 'dist');
-mkdirSync(scratch, { recursive: true });
+// Beside the old one: the source maps are relative.
+const fresh = `${TARGET}-${process.pid}`;
 try {
   const tsc = join('node_modules', 'typescript', 'bin', 'tsc');
   const compiler = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', fresh], {
@@ -31,7 +30,7 @@ try {
     renameSync(fresh, TARGET);
   }
 } finally {
-  rmSync(scratch, { recursive: true, force: true });
+  rmSync(fresh, { recursive: true, force: true });
 }
 
 /** Everything but what the compiler and the page's builder take care of: migrations, the method catalogue and the like. */
