@@ -20,7 +20,7 @@ describeWithPeer('caddy', 'Caddy with the shipped configuration', (caddy) => {
     refusedPath: [400, 403],
     withoutSidecar: 503,
     async start(ports) {
-      const file = join(folder, 'Caddyfile');
+      const file = join(await mkdtemp(join(folder, 'run-')), 'Caddyfile');
       const shipped = await readFile('deploy/caddy/Caddyfile', 'utf8');
       const configuration = replaceAll(shipped, [
         ['http://127.0.0.1:10081', `http://127.0.0.1:${ports.listen}`],

@@ -30,7 +30,7 @@ describeWithPeer('envoy', 'Envoy with the shipped configuration', (envoy) => {
     refusedPath: [400, 403],
     withoutSidecar: 503,
     async start(ports) {
-      const file = join(folder, 'envoy.yaml');
+      const file = join(await mkdtemp(join(folder, 'run-')), 'envoy.yaml');
       const shipped = await readFile('deploy/envoy/envoy.yaml', 'utf8');
       const configuration = replaceAll(shipped, [
         ['port_value: 10000', `port_value: ${ports.listen}`],

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
@@ -8,10 +8,10 @@ import { type ProxyTable, proxyTable, replaceAll, withoutSidecar } from '../supp
 
 describeWithPeer('nginx', 'nginx with the shipped configuration', (nginx) => {
   let folder: string;
+  let first = '';
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'latchkey-nginx-'));
-    await mkdir(join(folder, 'logs'));
   });
 
   afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -20,8 +20,12 @@ describeWithPeer('nginx', 'nginx with the shipped configuration', (nginx) => {
     problemType: 'any',
     refusedPath: [400, 403],
     withoutSidecar: 503,
+    logs: () => readFile(join(first, 'access.log'), 'utf8'),
     async start(ports) {
-      const file = join(folder, 'nginx.conf');
+      // Each run in a folder of its own, for its pid file and log.
+      const prefix = await mkdtemp(join(folder, 'run-'));
+      first ||= prefix;
+      const file = join(prefix, 'nginx.conf');
       const shipped = await readFile('deploy/nginx/nginx.conf', 'utf8');
       const configuration = replaceAll(shipped, [
         ['listen 127.0.0.1:10080', `listen 127.0.0.1:${ports.listen}`],
@@ -30,7 +34,7 @@ describeWithPeer('nginx', 'nginx with the shipped configuration', (nginx) => {
         ['worker_processes auto', 'worker_processes 1'],
       ]);
       await writeFile(file, configuration);
-      return PeerProcess.start('nginx', nginx, ['-p', folder, '-c', file, '-g', 'daemon off;']);
+      return PeerProcess.start('nginx', nginx, ['-p', prefix, '-c', file, '-g', 'daemon off;']);
     },
   };
   withoutSidecar(table, proxyTable(table));

@@ -3,6 +3,7 @@ import type { PeerProcess } from './peers-process.js';
 import { freePort } from './peers-process.js';
 import { type RawAnswer, rawRequest } from './peers-raw-http.js';
 import { type CreatedKey, LEAD_INTAKE, NIGHTLY_REPORT, PAYROLL, Sidecar } from './peers-sidecar.js';
+import { UndecidedSidecar } from './peers-undecided.js';
 import { Upstream } from './peers-upstream.js';
 
 /** Ports that a proxy's configuration must be made to use in place of its own. */
@@ -19,6 +20,8 @@ export interface ProxyPorts {
 export interface ProxyTable {
   /** Starts the proxy with the shipped configuration, its ports replaced. */
   start(ports: ProxyPorts): Promise<PeerProcess>;
+  /** What the proxy logged besides its output. */
+  logs?(): Promise<string>;
   /** Whether the client sees Latchkey's own problem document, or one that the proxy made of the reason. */
   readonly problemType: 'own' | 'any';
   /** Statuses of a path that is not in plain form: of the proxy's own refusal or of Latchkey's. */
@@ -211,6 +214,23 @@ export function proxyTable(table: ProxyTable): {
     expect([answer.status, answer.body]).toEqual([500, 'from upstream']);
   });
 
+  test('answers 503 and asks to try again when the sidecar cannot decide', async () => {
+    const undecided = await UndecidedSidecar.start();
+    const listen = await freePort();
+    const { grpcPort: grpc, httpPort: http } = undecided;
+    const asking = await table.start({ listen, grpc, http, upstream: upstream.port });
+    try {
+      await asking.waitForPort(listen);
+      const answer = await rawRequest(listen, 'GET', `/workflows/${NIGHTLY_REPORT}`, [bearer(all)]);
+      refused(answer, 503);
+      expect(answer.headers).toMatchObject({ 'retry-after': '1', 'content-type': 'application/problem+json' });
+      expect(JSON.parse(answer.body)).toMatchObject({ type: 'urn:latchkey:problem:unavailable', status: 503 });
+    } finally {
+      await asking.stop();
+      await undecided.stop();
+    }
+  });
+
   test('refuses a revoked key on the very next request', async () => {
     for (let round = 0; round < 5; round++) {
       const key = await sidecar.createKey({});
@@ -223,7 +243,11 @@ export function proxyTable(table: ProxyTable): {
     expect(upstream.seen).toHaveLength(5);
   });
 
-  test('writes no raw key to its log', () => {
+  test('writes no raw key to its log', async () => {
+    if (table.logs !== undefined) {
+      expect(await table.logs()).toContain(all.id);
+      expect(await table.logs()).not.toContain('nk_live_');
+    }
     expect(proxy.text).not.toContain('nk_live_');
     expect(sidecar.process.text).not.toContain('nk_live_');
   });
