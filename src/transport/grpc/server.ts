@@ -50,6 +50,9 @@ export const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
 /** Calls that one connection may have open; more wait at the client. */
 export const CALLS_PER_CONNECTION_MAX = 1000;
 
+/** How long, in ms, connections that are cut get to say so to their peers. */
+const CUT_MS = 50;
+
 /** Builds a gRPC server with health and reflection. It does not listen until an address is bound. */
 export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
   const { services, readiness, timers, logger, tls } = parts;
@@ -78,6 +81,7 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
   addReflection(server, [...served, health.service.name]);
 
   const unsubscribe = readiness.subscribe((ready) => health.set(ready));
+  const targets: string[] = [];
   let drained: Promise<boolean> | undefined;
 
   /** Waits for running calls, but not longer than the deadline. */
@@ -87,8 +91,10 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
     return new Promise((resolve) => {
       const cancelDeadline = timers.after(deadlineMs, () => {
         logger.warn('calls were still running at the end of the drain and were cut', { deadlineMs });
-        server.forceShutdown();
-        resolve(false);
+        // Not forceShutdown: without channelz it knows of no connection that it could cut.
+        for (const target of targets) server.drain(target, 0);
+        // A peer that does not close its side either would be waited for without end.
+        timers.after(CUT_MS, () => resolve(false));
       });
       server.tryShutdown(() => {
         cancelDeadline();
@@ -110,6 +116,7 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
         });
       });
       const bound = address.kind === 'unix' ? target : hostAndPort(address.host, port);
+      targets.push(bound);
       logger.info('gRPC is listening', { address: bound, tls: credentials === tls, services: served });
       return bound;
     },
