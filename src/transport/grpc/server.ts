@@ -89,16 +89,19 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
     unsubscribe();
     health.set(false);
     return new Promise((resolve) => {
-      const cancelDeadline = timers.after(deadlineMs, () => {
+      // First of all, because only connections that are not closing yet are cut at its deadline. (Nor does
+      // forceShutdown reach them: without channelz it knows of no connection.)
+      for (const target of targets) server.drain(target, deadlineMs);
+      let cut = false;
+      let cancelWait = timers.after(deadlineMs, () => {
+        cut = true;
         logger.warn('calls were still running at the end of the drain and were cut', { deadlineMs });
-        // Not forceShutdown: without channelz it knows of no connection that it could cut.
-        for (const target of targets) server.drain(target, 0);
-        // A peer that does not close its side either would be waited for without end.
-        timers.after(CUT_MS, () => resolve(false));
+        // A peer that does not close its side either could hold this up without end.
+        cancelWait = timers.after(CUT_MS, () => resolve(false));
       });
       server.tryShutdown(() => {
-        cancelDeadline();
-        resolve(true);
+        cancelWait();
+        resolve(!cut);
       });
       streams.drain();
     });
