@@ -12,7 +12,16 @@ import {
   RENEW_SIDECAR,
   RESTORE_HEAD,
 } from './queries.js';
-import { bigintOf, booleanOf, headOf, historyEventOf, numberOf, textOf, UnexpectedRow } from './rows.js';
+import {
+  bigintOf,
+  booleanOf,
+  headOf,
+  historyEventOf,
+  nullableTextOf,
+  numberOf,
+  textOf,
+  UnexpectedRow,
+} from './rows.js';
 import type { QueryRunner, Row, Statement } from './run-query.js';
 
 /**
@@ -37,10 +46,11 @@ export class PostgresHistory implements History {
 
   async readHistory(after: Position | null, limit: number): Promise<HistoryReading> {
     const { head, first, rows } = await this.#readWithHead(READ_HISTORY, [after?.sequence ?? null, limit]);
-    const tokenAtPosition = first.token_at_position === null ? null : textOf(first, 'token_at_position');
+    const tokenAtPosition = nullableTextOf(first, 'token_at_position');
     return {
       head,
       tokenAtPosition,
+      lineage: nullableTextOf(first, 'lineage'),
       events: rows.map(historyEventOf).filter((event): event is HistoryEvent => event !== null),
       overLimit: booleanOf(first, 'over_limit'),
       databaseNowMs: numberOf(first, 'now_ms'),

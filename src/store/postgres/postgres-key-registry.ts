@@ -35,7 +35,7 @@ import { auditEntryOf, booleanOf, isStorable, isUuid, keyDetailsOf, numberOf, te
 import type { QueryRunner, Row, RunStatement } from './run-query.js';
 
 /** Actions of the audit trail, as the schema lists them. */
-type AuditAction = 'created' | 'rotated' | 'revoked' | 'minted' | 'expiry-shortened';
+type AuditAction = 'created' | 'rotated' | 'revoked' | 'minted';
 
 /** Whose key an audit line is about. */
 type Subject = Pick<KeyDetails, 'id' | 'accountId'>;
@@ -109,13 +109,12 @@ export class PostgresKeyRegistry implements KeyRegistry {
       const { key, expired } = await lockKey(run, keyId, accountId);
       if (key.revokedAtMs !== null) throw new Failure('conflict', 'The key has been revoked.');
       if (expired) throw new Failure('conflict', 'The key has expired.');
-      if (key.appId === null) await requireRoom(run, key.accountId, key.id, maxActive);
-      const created = await insertKey(run, { ...key, ...replacement }, key.appId);
-      const old =
-        overlapMs === 0
-          ? onlyKey(await run(REVOKE_KEYS, [[key.id], actor.name]))
-          : ((await run(SHORTEN_EXPIRY, [[key.id], overlapMs])).map(keyDetailsOf)[0] ?? key);
-      await audit(run, 'rotated', [old], actor, { replacement: created.id, overlapMs });
+      // A key that dies in the same transaction leaves its place to its successor.
+      if (key.appId === null) await requireRoom(run, key.accountId, overlapMs === 0 ? key.id : null, maxActive);
+      const { keyHash, keyPrefix } = replacement;
+      const created = await insertKey(run, { ...key, keyHash, keyPrefix }, key.appId);
+      const [old = key] = await retire(run, [key.id], overlapMs, actor);
+      await audit(run, 'rotated', [old], actor, { replacedBy: created.id, overlapMs });
       await audit(run, 'created', [created], actor, { replaces: old.id });
       return { replacement: created, old, committedAtMs: old.revokedAtMs ?? (await seal(run)) };
     });
@@ -126,13 +125,12 @@ export class PostgresKeyRegistry implements KeyRegistry {
     return this.runner.transact('mint_app_key', async (run) => {
       await run(LOCK_SUBJECT, [`app:${appId}`]);
       await requireWorkflow(run, key);
-      const older = (await run(LOCK_APP_KEYS, [appId])).map((row) => textOf(row, 'id'));
+      const older = (await run(LOCK_APP_KEYS, [appId]))
+        .filter((row) => !booleanOf(row, 'expired'))
+        .map((row) => textOf(row, 'id'));
       const minted = await insertKey(run, key, appId);
-      const died = overlapMs === 0;
-      const replaced = (
-        died ? await run(REVOKE_KEYS, [older, actor.name]) : await run(SHORTEN_EXPIRY, [older, overlapMs])
-      ).map(keyDetailsOf);
-      await audit(run, died ? 'revoked' : 'expiry-shortened', replaced, actor, { appId, replacement: minted.id });
+      const replaced = await retire(run, older, overlapMs, actor);
+      await audit(run, 'rotated', replaced, actor, { appId, replacedBy: minted.id, overlapMs });
       await audit(run, 'minted', [minted], actor, { appId, permissions: permissionNames(minted.permissions) });
       return { keyId: minted.id, replaced: replaced.length, committedAtMs: await seal(run) };
     });
@@ -216,6 +214,17 @@ async function insertKey(run: RunStatement, key: NewKey, appId: string | null): 
       key.expiresAtMs,
     ]),
   );
+}
+
+/** Ends keys, at once or after an overlap; answers those that changed. */
+async function retire(
+  run: RunStatement,
+  ids: readonly string[],
+  overlapMs: number,
+  { name }: Actor,
+): Promise<KeyDetails[]> {
+  const rows = overlapMs === 0 ? await run(REVOKE_KEYS, [ids, name]) : await run(SHORTEN_EXPIRY, [ids, overlapMs]);
+  return rows.map(keyDetailsOf);
 }
 
 function onlyKey(rows: readonly Row[]): KeyDetails {

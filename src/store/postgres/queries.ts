@@ -111,9 +111,10 @@ export const READ_HISTORY: Statement = {
            CASE WHEN h.sequence = $1::bigint THEN h.token
                 ELSE (SELECT p.token FROM latchkey.events AS p WHERE p.sequence = $1::bigint) END AS token_at_position,
            coalesce(h.sequence - $1::bigint > $2::bigint, false) AS over_limit,
+           one.lineage,
            (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms,
            ${EVENT_COLUMNS}
-      FROM (SELECT) AS one
+      FROM (SELECT latchkey.lineage() AS lineage OFFSET 0) AS one
       LEFT JOIN latchkey.head AS h ON true
       LEFT JOIN latchkey.events AS e
         ON e.sequence > $1::bigint AND e.sequence <= h.sequence AND h.sequence - $1::bigint <= $2::bigint
@@ -302,7 +303,7 @@ export const SHORTEN_EXPIRY: Statement = {
 export const LOCK_APP_KEYS: Statement = {
   operation: 'lock_app_keys',
   text: `
-    SELECT k.id, k.account_id FROM latchkey.api_keys AS k
+    SELECT k.id, coalesce(k.expires_at <= clock_timestamp(), false) AS expired FROM latchkey.api_keys AS k
       WHERE k.app_id = $1::text AND k.revoked_at IS NULL ORDER BY k.id FOR NO KEY UPDATE OF k`,
 };
 

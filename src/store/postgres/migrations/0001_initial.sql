@@ -63,7 +63,7 @@ CREATE TABLE latchkey.sessions (
 CREATE TABLE latchkey.key_audit (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-  action     text NOT NULL CHECK (action IN ('created', 'rotated', 'revoked', 'minted', 'expiry-shortened')),
+  action     text NOT NULL CHECK (action IN ('created', 'rotated', 'revoked', 'minted')),
   key_id     uuid NOT NULL,
   account_id text COLLATE "C" NOT NULL,
   actor      text NOT NULL,
@@ -187,6 +187,19 @@ BEGIN
   IF NOT EXISTS (SELECT FROM latchkey.head) THEN
     PERFORM latchkey.append_event('everything-changed', NULL, NULL, NULL, NULL, NULL);
   END IF;
+END $$;
+
+-- Names this server's line of history: the cluster, and its timeline, which every promotion and every recovery to a
+-- point in time moves. NULL on a standby, and on managed servers that keep these functions to themselves.
+CREATE FUNCTION latchkey.lineage() RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF pg_is_in_recovery() THEN
+    RETURN NULL;
+  END IF;
+  RETURN (SELECT c.system_identifier FROM pg_control_system() AS c) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8);
+EXCEPTION WHEN feature_not_supported OR insufficient_privilege OR undefined_function THEN
+  RETURN NULL;
 END $$;
 
 -- Deletes at most `most` events that were superseded longer ago than `keep` (24 hours at least); returns how many.
