@@ -39,7 +39,7 @@ export function describeWithPeer(peer: Peer, title: string, body: (path: string)
     describe(title, () => body(path));
     return;
   }
-  const missing = `${peer} is not installed: run test/support/install-peers.sh`;
+  const missing = `${peer} is not installed${optional ? '' : ': run test/support/install-peers.sh'}`;
   const required = process.env['CI'] === 'true' || process.env['LATCHKEY_REQUIRE_PEERS'] === '1';
   if (required && !optional) throw new Error(missing);
   process.stderr.write(`\n*** SKIPPED: "${title}": ${missing}\n\n`);
