@@ -12,6 +12,7 @@ import type {
   KeyListQuery,
   KeyPage,
   NewKey,
+  RotatedKey,
   WorkflowSummary,
 } from '../../../src/ports/key-registry.js';
 import { silentLogger } from '../../../src/ports/logger.js';
@@ -166,6 +167,13 @@ class PlatformRegistry extends MemoryKeyRegistry {
     const created = await super.create({ ...key, workflowId: null }, actor, maxActive);
     this.scopes.set(created.id, workflowId);
     return { ...created, workflowId };
+  }
+
+  override async rotate(...call: Parameters<MemoryKeyRegistry['rotate']>): Promise<RotatedKey> {
+    const rotated = await super.rotate(...call);
+    const workflowId = this.scopes.get(rotated.old.id) ?? null;
+    this.scopes.set(rotated.replacement.id, workflowId);
+    return { ...rotated, replacement: { ...rotated.replacement, workflowId } };
   }
 
   override async list(query: KeyListQuery): Promise<KeyPage> {

@@ -14,7 +14,8 @@ export interface BusyButtonParts {
   readonly busyLabel: string;
   readonly className: string;
   readonly type?: 'button' | 'submit';
-  readonly onClick?: () => void;
+  /** Must not reject. */
+  readonly onClick?: () => void | Promise<void>;
 }
 
 export function createBusyButton(parts: BusyButtonParts): BusyButton {
@@ -31,7 +32,7 @@ export function createBusyButton(parts: BusyButtonParts): BusyButton {
   }
   element.addEventListener('click', (event) => {
     if (busy) event.preventDefault();
-    else parts.onClick?.();
+    else void parts.onClick?.();
   });
   return {
     element,

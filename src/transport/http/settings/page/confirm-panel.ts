@@ -28,7 +28,7 @@ export interface ConfirmPanel {
 export function createConfirmPanel(parts: ConfirmPanelParts): ConfirmPanel {
   const headingId = uniqueId('question');
   const alerts = h('div');
-  const act = createBusyButton({ ...parts.action, onClick: () => void run() });
+  const act = createBusyButton({ ...parts.action, onClick: run });
   const keep = h('button', { type: 'button', class: 'button button-quiet' }, parts.keepLabel);
   const element = h(
     'div',
@@ -51,6 +51,8 @@ export function createConfirmPanel(parts: ConfirmPanelParts): ConfirmPanel {
           createAlert(h('p', { class: 'notice-title' }, explained.title), h('p', {}, explained.text)),
         );
         act.setLabel('Try again');
+        // It may have been done all the same: there is nothing left to promise.
+        keep.textContent = 'Close';
       }
     } finally {
       act.setBusy(false);

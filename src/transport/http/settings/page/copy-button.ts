@@ -28,7 +28,7 @@ export function createCopyButton(parts: CopyButtonParts): HTMLButtonElement {
     label.textContent = text;
     button.querySelector('svg')?.replaceWith(icon(shape));
   };
-  button.addEventListener('click', async () => {
+  async function copy(): Promise<void> {
     const copied = await copyText(parts.text(), parts.source);
     clearTimeout(timer);
     if (copied) {
@@ -41,6 +41,7 @@ export function createCopyButton(parts: CopyButtonParts): HTMLButtonElement {
       parts.announcer.say(`Copying is not allowed here. The text is selected: press ${keys}.`);
     }
     timer = setTimeout(() => show(parts.label, 'copy'), FEEDBACK_MS);
-  });
+  }
+  button.addEventListener('click', () => void copy());
   return button;
 }

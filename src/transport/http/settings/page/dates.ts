@@ -36,10 +36,12 @@ export function createDateFormat(locales: readonly string[], timeZone?: string):
   function far(ms: number, sign: 1 | -1): string | null {
     // What is ahead is rounded: a key made for 3 days reads `in 3 days` a moment later.
     const whole = sign < 0 ? Math.floor : Math.round;
-    if (ms < HOUR) return distance.format(sign * Math.max(1, whole(ms / MINUTE)), 'minute');
-    if (ms < DAY) return distance.format(sign * whole(ms / HOUR), 'hour');
-    if (ms < RELATIVE_UP_TO_MS) return distance.format(sign * whole(ms / DAY), 'day');
-    return null;
+    if (ms >= RELATIVE_UP_TO_MS) return null;
+    const minutes = Math.max(1, whole(ms / MINUTE));
+    if (minutes < 60) return distance.format(sign * minutes, 'minute');
+    const hours = whole(ms / HOUR);
+    if (hours < 24) return distance.format(sign * hours, 'hour');
+    return distance.format(sign * whole(ms / DAY), 'day');
   }
 
   return {

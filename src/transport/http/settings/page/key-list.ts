@@ -42,7 +42,7 @@ export interface KeyList {
 
 export function createKeyList(parts: KeyListParts): KeyList {
   const rows = new Map<string, KeyRow>();
-  const list = h('ul', { class: 'keys', 'aria-labelledby': 'keys-heading' });
+  const list = h('ul', { class: 'keys', role: 'list', 'aria-labelledby': 'keys-heading' });
   const alerts = h('div', { class: 'keys-alerts' });
   const slot = h('div', { class: 'card keys-card' });
   const heading = h('h2', { id: 'keys-heading', tabindex: -1 }, 'API keys');

@@ -204,7 +204,7 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, p
     const { headline, detail } = receiptText(proof);
     const done = h(
       'button',
-      { type: 'button', class: 'icon-button', title: 'Hide', 'aria-label': 'Hide the receipt' },
+      { type: 'button', class: 'icon-button icon-button-small', title: 'Hide', 'aria-label': 'Hide the receipt' },
       icon('close'),
     );
     done.addEventListener('click', () => {
@@ -223,7 +223,12 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, p
         'aria-describedby': textId,
       },
       icon('shield'),
-      h('div', { id: textId }, h('p', { class: 'receipt-headline' }, headline), h('p', {}, detail)),
+      h(
+        'div',
+        { id: textId },
+        h('p', { class: 'receipt-headline' }, headline),
+        h('p', { class: 'receipt-detail' }, detail),
+      ),
       done,
     );
     below.replaceChildren(shown);

@@ -6,7 +6,7 @@
 export function nextPageOf(link: string | null): string | null {
   for (const [, target = '', parameters = ''] of (link ?? '').matchAll(/<([^>]*)>((?:\s*;[^,]*)?)/g)) {
     const query = target.indexOf('?');
-    if (query >= 0 && /;\s*rel\s*=\s*"?next"?/i.test(parameters)) return target.slice(query);
+    if (query >= 0 && /;\s*rel\s*=\s*"?next"?\s*(?:;|$)/i.test(parameters)) return target.slice(query);
   }
   return null;
 }

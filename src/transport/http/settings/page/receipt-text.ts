@@ -24,6 +24,6 @@ function sidecars(count: number): string {
 
 function duration(ms: number): string {
   if (ms < 1) return 'less than 1 ms';
-  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`;
   return `${(ms / 1000).toFixed(1)} s`;
 }

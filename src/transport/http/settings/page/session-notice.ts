@@ -12,7 +12,7 @@ export interface SessionNotice {
 
 /** @param check tries again; the notice hides when the caller says so */
 export function createSessionNotice(check: () => Promise<void>): SessionNotice {
-  const element = h('div', { class: 'session-slot', 'aria-live': 'assertive' });
+  const element = h('div', { class: 'session-slot', role: 'alert' });
   const again = createBusyButton({
     label: 'I have signed in',
     busyLabel: 'Checking…',
@@ -40,7 +40,7 @@ export function createSessionNotice(check: () => Promise<void>): SessionNotice {
       element.replaceChildren(
         h(
           'div',
-          { class: 'notice notice-warning', tabindex: -1 },
+          { class: 'notice notice-warning' },
           icon('warning'),
           h(
             'div',
@@ -51,7 +51,6 @@ export function createSessionNotice(check: () => Promise<void>): SessionNotice {
           ),
         ),
       );
-      (element.firstElementChild as HTMLElement).focus();
     },
     hide() {
       delete element.dataset.shown;
