@@ -3,7 +3,7 @@ import type { HistoryReading, Renewal } from '../ports/history.js';
 import { type LeaseToken, NO_LEASE } from '../ports/lease.js';
 import { ALL_PROTECTIONS, type Protections } from '../ports/protections.js';
 import type { ClockReading } from './clock-reading.js';
-import { judgeReading } from './judge-reading.js';
+import { type FollowedHistory, judgeReading } from './judge-reading.js';
 import { CLOCK_JUMP_TOLERANCE_MS, sidecarMarginMs } from './margins.js';
 
 /** Numbers one call to the database; an answer counts only for the call it belongs to. */
@@ -73,7 +73,7 @@ const ABANDONED_IDS_MAX = 16;
  * - A lease counts from before step 1 was sent, and is valid only once everything up to the head that step 2 read has
  *   been applied; step 2 is sent only after step 1's commit was confirmed.
  * - An event is applied before it is acknowledged, and nothing later is applied before it.
- * - Anything that could be another history (a gap, a pruned range, another token) ends in a start over: a new id,
+ * - Anything that could be another history (a gap, a pruned range, another token or lineage) ends in a start over: a new id,
  *   nothing remembered, no lease.
  * - No transition depends on when a timer fires; `tick` may be called at any time.
  *
@@ -97,7 +97,7 @@ export class LeaseMachine {
   /** Registrations whose outcome is unknown: their rows are deleted once one succeeds. None ever held a lease. */
   private abandonedIds: string[] = [];
 
-  private applied: Position | null = null;
+  private followed: FollowedHistory | null = null;
   private acknowledgedSequence = -1n;
   private acknowledgement: { readonly call: CallId; readonly position: Position } | null = null;
   private hintRead: CallId | null = null;
@@ -208,7 +208,7 @@ export class LeaseMachine {
     const actions: LeaseAction[] = [];
     const forAttempt = this.attempt?.stage === 'reading' && this.attempt.call === call;
     if (!forAttempt && this.hintRead !== call) return [];
-    const change = judgeReading(this.applied, reading, this.protections);
+    const change = judgeReading(this.followed, reading, this.protections);
     if (change !== null) {
       this.startOver(now, change, actions);
       return actions;
@@ -262,6 +262,10 @@ export class LeaseMachine {
     for (const sidecarId of this.abandonedIds) actions.push({ kind: 'deregister', sidecarId });
     this.abandonedIds = [];
     return actions;
+  }
+
+  private get applied(): Position | null {
+    return this.followed?.position ?? null;
   }
 
   private heldUntil(untilMs: number, monotonicMs: number, wallMs: number): LeaseToken {
@@ -328,7 +332,7 @@ export class LeaseMachine {
     } else {
       this.unapplied.push(...reading.events);
     }
-    this.applied = reading.head;
+    this.followed = { position: reading.head, lineage: reading.lineage };
     this.freshMs = this.readSentMs;
   }
 
@@ -397,7 +401,7 @@ export class LeaseMachine {
     this.id = '';
     this.registered = false;
     this.attempt = null;
-    this.applied = null;
+    this.followed = null;
     this.acknowledgedSequence = -1n;
     this.acknowledgement = null;
     this.hintRead = null;

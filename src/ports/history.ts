@@ -16,8 +16,19 @@ export interface Renewal {
 export interface HistoryReading {
   /** The newest event's number and token. */
   readonly head: Position;
-  /** The token that this history has at the asked position; `null` when it has no such event (pruned, or never). */
+  /**
+   * The token that this history has at the asked position; `null` when it has no such event (pruned, or never). The
+   * head has its token even when its event was pruned, or when there never was an event.
+   */
   readonly tokenAtPosition: string | null;
+  /**
+   * Names the server's line of history: another one after every promotion and every restore, the same after a restart.
+   * `null` where the server cannot tell.
+   *
+   * Tokens tell whether what was *applied* is still part of the history; this tells whether what was *read* is, which
+   * may be newer than anything applied.
+   */
+  readonly lineage: string | null;
   /** Events after the asked position up to the head, ascending; empty when no position was asked, or over the limit. */
   readonly events: readonly HistoryEvent[];
   /** More events than the limit lie between the position and the head; `events` is then empty. */
