@@ -87,8 +87,8 @@ export class WatchRevocations implements RevocationWatch, CacheControl {
     try {
       let epoch = this.epoch;
       let place = afterSequence === 0n ? await this.now() : await this.resumeAfter(afterSequence);
-      // What was missed so far is read from the log to its end before the feed is looked at.
-      let behind = afterSequence !== 0n;
+      // What was missed so far is read from the log to its end before the feed is looked at, unless all of it is kept.
+      let behind = afterSequence !== 0n && this.recent.get(place.sequence) === null;
       let live = false;
       yield heartbeat.at(place);
       while (!signal.aborted) {

@@ -993,14 +993,18 @@ export const AuthorizationServiceService = {
    * row was deleted. Not a revocation, and not sent: an expiry that passes, or is brought forward by a rotation with an
    * overlap; a gateway knows those by asking `Authorize` again.
    *
-   * The first message is a heartbeat with the sequence at which the watch begins (with `after_sequence`, once the
-   * revocations after it follow, the heartbeat just repeats it). How it can end:
+   * The first message is a heartbeat with the sequence at which the watch begins. Everything after it is told; what was
+   * revoked before it is not, unless `after_sequence` asks for it. How a watch can end:
    * - `UNAVAILABLE`: resume from the last sequence received, here or at another sidecar.
    * - `ABORTED`: this reader fell too far behind and was cut off; resume from the last sequence received.
-   * - `OUT_OF_RANGE`: the revocations after the asked sequence are not all kept any more, the sequence is of another
-   *   history (ahead of the newest, or after a failover that lost it), or a change was made that cannot be told as a list
-   *   of revocations (the table was emptied). Check every key that is held with `Authorize`, and watch from now on with
-   *   `after_sequence` 0; open the new watch before the checks, so that nothing falls between.
+   * - `OUT_OF_RANGE`: the revocations after the asked sequence are not all kept any more, the sequence is ahead of the
+   *   newest, the database went back to an older state, or a change was made that cannot be told as a list of revocations
+   *   (the table was emptied). Watch from now on with `after_sequence` 0, wait for the first message, and then check every
+   *   key that is held with `Authorize`: in this order nothing falls between.
+   *
+   * A sequence is a number in one history. A sidecar notices by itself when the history changes under a running watch. A
+   * client that was not connected while the database was restored from a backup, or failed over to a standby that lost
+   * events, should not resume but check what it holds.
    */
   watchRevocations: {
     path: "/latchkey.v1.AuthorizationService/WatchRevocations" as const,
@@ -1038,14 +1042,18 @@ export interface AuthorizationServiceServer extends UntypedServiceImplementation
    * row was deleted. Not a revocation, and not sent: an expiry that passes, or is brought forward by a rotation with an
    * overlap; a gateway knows those by asking `Authorize` again.
    *
-   * The first message is a heartbeat with the sequence at which the watch begins (with `after_sequence`, once the
-   * revocations after it follow, the heartbeat just repeats it). How it can end:
+   * The first message is a heartbeat with the sequence at which the watch begins. Everything after it is told; what was
+   * revoked before it is not, unless `after_sequence` asks for it. How a watch can end:
    * - `UNAVAILABLE`: resume from the last sequence received, here or at another sidecar.
    * - `ABORTED`: this reader fell too far behind and was cut off; resume from the last sequence received.
-   * - `OUT_OF_RANGE`: the revocations after the asked sequence are not all kept any more, the sequence is of another
-   *   history (ahead of the newest, or after a failover that lost it), or a change was made that cannot be told as a list
-   *   of revocations (the table was emptied). Check every key that is held with `Authorize`, and watch from now on with
-   *   `after_sequence` 0; open the new watch before the checks, so that nothing falls between.
+   * - `OUT_OF_RANGE`: the revocations after the asked sequence are not all kept any more, the sequence is ahead of the
+   *   newest, the database went back to an older state, or a change was made that cannot be told as a list of revocations
+   *   (the table was emptied). Watch from now on with `after_sequence` 0, wait for the first message, and then check every
+   *   key that is held with `Authorize`: in this order nothing falls between.
+   *
+   * A sequence is a number in one history. A sidecar notices by itself when the history changes under a running watch. A
+   * client that was not connected while the database was restored from a backup, or failed over to a standby that lost
+   * events, should not resume but check what it holds.
    */
   watchRevocations: handleServerStreamingCall<WatchRevocationsRequest, WatchRevocationsResponse>;
 }
@@ -1106,14 +1114,18 @@ export interface AuthorizationServiceClient extends Client {
    * row was deleted. Not a revocation, and not sent: an expiry that passes, or is brought forward by a rotation with an
    * overlap; a gateway knows those by asking `Authorize` again.
    *
-   * The first message is a heartbeat with the sequence at which the watch begins (with `after_sequence`, once the
-   * revocations after it follow, the heartbeat just repeats it). How it can end:
+   * The first message is a heartbeat with the sequence at which the watch begins. Everything after it is told; what was
+   * revoked before it is not, unless `after_sequence` asks for it. How a watch can end:
    * - `UNAVAILABLE`: resume from the last sequence received, here or at another sidecar.
    * - `ABORTED`: this reader fell too far behind and was cut off; resume from the last sequence received.
-   * - `OUT_OF_RANGE`: the revocations after the asked sequence are not all kept any more, the sequence is of another
-   *   history (ahead of the newest, or after a failover that lost it), or a change was made that cannot be told as a list
-   *   of revocations (the table was emptied). Check every key that is held with `Authorize`, and watch from now on with
-   *   `after_sequence` 0; open the new watch before the checks, so that nothing falls between.
+   * - `OUT_OF_RANGE`: the revocations after the asked sequence are not all kept any more, the sequence is ahead of the
+   *   newest, the database went back to an older state, or a change was made that cannot be told as a list of revocations
+   *   (the table was emptied). Watch from now on with `after_sequence` 0, wait for the first message, and then check every
+   *   key that is held with `Authorize`: in this order nothing falls between.
+   *
+   * A sequence is a number in one history. A sidecar notices by itself when the history changes under a running watch. A
+   * client that was not connected while the database was restored from a backup, or failed over to a standby that lost
+   * events, should not resume but check what it holds.
    */
   watchRevocations(
     request: WatchRevocationsRequest,
