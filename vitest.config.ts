@@ -29,6 +29,7 @@ export default defineConfig({
       plain('architecture'),
       plain('simulation', 120_000),
       plain('config'),
+      plain('cli'),
       plain('store'),
       plain('transport', 20_000),
       withDatabase('contract'),

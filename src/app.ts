@@ -454,7 +454,15 @@ function secureContextOf({ cert, key, clientCa }: TlsMaterial) {
 }
 
 async function listen(base: Foundation, app: FastifyInstance, address: ListenAddress, name: string): Promise<string> {
+  let closing = false;
+  app.server.on('request', (_, response) => {
+    // `close` ends idle connections only once; one that was busy then would be kept alive until the drain's deadline.
+    response.once('close', () => {
+      if (closing) setImmediate(() => app.server.closeIdleConnections());
+    });
+  });
   base.stack.defer(name, async (forced) => {
+    closing = true;
     forced.addEventListener('abort', () => app.server.closeAllConnections(), { once: true });
     await app.close();
   });

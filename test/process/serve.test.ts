@@ -116,8 +116,8 @@ describe('a stop', () => {
     expect(program.log.map(({ message }) => message)).toContain('stopped');
   });
 
-  it('lets a call in flight end', async () => {
-    const program = serve();
+  it('lets a call in flight end, and then waits for nothing more', async () => {
+    const program = serve({ LATCHKEY_DRAIN_MS: '600000' });
     const { http } = await program.ready();
     // A request whose body is still on its way when the stop begins.
     const { hostname, port } = new URL(http ?? '');
