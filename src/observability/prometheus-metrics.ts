@@ -86,7 +86,7 @@ export class PrometheusMetrics implements Metrics {
   constructor(registry: Registry, build: BuildInfo) {
     this.durations = new FixedHistogram(
       'latchkey_decision_duration_seconds',
-      'Time from the arrival of a request in the service to its decision, by surface. Decisions from memory take microseconds; one database look-up adds its round trip.',
+      'Time from the arrival of a request in the service to its decision, by surface. Decisions from memory take microseconds, and one in 16 is timed for all of them; a database look-up adds its round trip.',
       'surface',
       SURFACES,
       DECISION_BUCKETS,

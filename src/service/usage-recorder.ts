@@ -23,6 +23,11 @@ export interface UsageRecorderParts {
   readonly logger: Logger;
 }
 
+/** A use that waits. */
+interface Use extends KeyUse {
+  atMs: number;
+}
+
 /**
  * Keeps the latest use of each key in memory and writes it every few seconds, however often the key was used.
  *
@@ -37,8 +42,8 @@ export class CoalescingUsageRecorder implements UsageRecorder {
   private readonly maxQueued: number;
   private readonly maxRows: number;
 
-  /** Latest use by key, in the order in which the keys began to wait. */
-  private queued = new Map<string, number>();
+  /** Latest use by key, in the order in which the keys began to wait. Each is changed in place: no allocation. */
+  private queued = new Map<string, Use>();
   private flushing: Promise<void> | null = null;
   private cancelTimer: CancelTimer | null = null;
   private started = false;
@@ -54,11 +59,11 @@ export class CoalescingUsageRecorder implements UsageRecorder {
   record(keyId: string, atMs: number): void {
     const known = this.queued.get(keyId);
     if (known !== undefined) {
-      if (atMs > known) this.queued.set(keyId, atMs);
+      if (atMs > known.atMs) known.atMs = atMs;
       return;
     }
     if (this.queued.size >= this.maxQueued) this.dropOldest();
-    this.queued.set(keyId, atMs);
+    this.queued.set(keyId, { keyId, atMs });
   }
 
   /** Begins to flush periodically. */
@@ -93,7 +98,7 @@ export class CoalescingUsageRecorder implements UsageRecorder {
 
   private async writeAll(): Promise<void> {
     if (this.queued.size === 0) return;
-    const uses: KeyUse[] = Array.from(this.queued, ([keyId, atMs]) => ({ keyId, atMs }));
+    const uses = [...this.queued.values()];
     this.queued = new Map();
     uses.sort((a, b) => (a.keyId < b.keyId ? -1 : 1));
     for (let from = 0; from < uses.length; from += this.maxRows) {
@@ -121,10 +126,10 @@ export class CoalescingUsageRecorder implements UsageRecorder {
   }
 
   /** Puts unwritten uses back, in front of what was recorded since; a later use of the same key wins. */
-  private keep(uses: readonly KeyUse[]): void {
+  private keep(uses: readonly Use[]): void {
     const since = this.queued;
-    this.queued = new Map(uses.map(({ keyId, atMs }) => [keyId, atMs]));
-    for (const [keyId, atMs] of since) this.record(keyId, atMs);
+    this.queued = new Map(uses.map((use) => [use.keyId, use]));
+    for (const { keyId, atMs } of since.values()) this.record(keyId, atMs);
     while (this.queued.size > this.maxQueued) this.dropOldest();
   }
 

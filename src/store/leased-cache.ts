@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import { Failure } from '../domain/failure.js';
 import type { Awaitable } from '../ports/awaitable.js';
 import type { Clock } from '../ports/clock.js';
@@ -6,6 +5,7 @@ import { type Lease, type LeaseToken, NO_LEASE } from '../ports/lease.js';
 import type { CacheName, Metrics, SourceName } from '../ports/metrics.js';
 import { ALL_PROTECTIONS, type Protections } from '../ports/protections.js';
 import type { SingleRead, SingleReads } from '../ports/single-reads.js';
+import { SecondChanceMap } from './second-chance-map.js';
 
 /** What {@link LeasedCache} is made of. */
 export interface LeasedCacheParts<V extends {}> {
@@ -61,9 +61,9 @@ export class LeasedCache<V extends {}> {
   private readonly absentName: CacheName;
   private readonly maxAge: { readonly ms: number; readonly clock: Clock } | undefined;
 
-  private readonly present: LRUCache<string, V>;
+  private readonly present: SecondChanceMap<V>;
   /** Each with the lease it was learnt under: an absence is never believed longer than that. */
-  private readonly absent: LRUCache<string, LeaseToken>;
+  private readonly absent: SecondChanceMap<LeaseToken>;
   private readonly flights = new Map<string, Flight<V>>();
 
   constructor(
@@ -77,25 +77,10 @@ export class LeasedCache<V extends {}> {
     this.presentName = parts.presentName;
     this.absentName = parts.absentName;
     this.maxAge = parts.maxAge;
-    const { metrics, presentName, absentName, maxAge } = parts;
-    const aging =
-      maxAge === undefined
-        ? {}
-        : { ttl: maxAge.ms, ttlResolution: 0, perf: { now: () => maxAge.clock.monotonicMs() }, updateAgeOnGet: false };
-    this.present = new LRUCache<string, V>({
-      max: parts.maxPresent,
-      ...aging,
-      dispose: (_value, _key, reason) => {
-        if (reason === 'evict') metrics.cacheEviction(presentName);
-      },
-    });
-    this.absent = new LRUCache<string, LeaseToken>({
-      max: parts.maxAbsent,
-      ...aging,
-      dispose: (_value, _key, reason) => {
-        if (reason === 'evict') metrics.cacheEviction(absentName);
-      },
-    });
+    const { metrics, presentName, absentName } = parts;
+    const aging = parts.maxAge !== undefined;
+    this.present = new SecondChanceMap(parts.maxPresent, () => metrics.cacheEviction(presentName), aging);
+    this.absent = new SecondChanceMap(parts.maxAbsent, () => metrics.cacheEviction(absentName), aging);
     metrics.watchCache(presentName, () => ({ size: this.present.size, max: parts.maxPresent }));
     metrics.watchCache(absentName, () => ({ size: this.absent.size, max: parts.maxAbsent }));
   }
@@ -113,12 +98,13 @@ export class LeasedCache<V extends {}> {
   /** What is in memory and may be answered under this lease; `undefined` when that is nothing. Never reads. */
   recall(key: string, token: LeaseToken): V | null | undefined {
     if (token === NO_LEASE && this.protections.leaseCheck) return undefined;
-    const value = this.present.get(key);
+    const notBefore = this.oldestStart();
+    const value = this.present.get(key, notBefore);
     if (value !== undefined) {
       this.metrics.cacheHit(this.presentName);
       return value;
     }
-    const learntUnder = this.absent.get(key);
+    const learntUnder = this.absent.get(key, notBefore);
     if (learntUnder === undefined || (learntUnder !== token && this.protections.leaseCheck)) return undefined;
     this.metrics.cacheHit(this.absentName);
     return null;
@@ -194,7 +180,7 @@ export class LeasedCache<V extends {}> {
       const failure = Failure.from(error);
       const outOfReach = failure.kind === 'unavailable' || failure.kind === 'deadline-exceeded';
       if (!outOfReach || this.lease.heldOnLoss() === NO_LEASE) throw failure;
-      const value = this.present.get(key);
+      const value = this.present.get(key, this.oldestStart());
       if (value === undefined) throw failure;
       this.metrics.servedUnleased();
       return value;
@@ -204,19 +190,23 @@ export class LeasedCache<V extends {}> {
   /** The fill guard. */
   private mayOutliveItsReaders(flight: Flight<V>): boolean {
     if (flight.tainted) return false;
-    if (this.maxAge !== undefined && this.maxAge.clock.monotonicMs() - flight.startedMs >= this.maxAge.ms) return false;
+    if (flight.startedMs <= this.oldestStart()) return false;
     if (!this.protections.fillGuard) return true;
     return flight.token !== NO_LEASE && this.lease.held() === flight.token;
   }
 
   private store(key: string, value: V | null, flight: Flight<V>): void {
-    const options = this.maxAge === undefined ? undefined : { start: flight.startedMs };
     if (value === null) {
       this.present.delete(key);
-      this.absent.set(key, flight.token, options);
+      this.absent.set(key, flight.token, flight.startedMs);
     } else {
       this.absent.delete(key);
-      this.present.set(key, value, options);
+      this.present.set(key, value, flight.startedMs);
     }
+  }
+
+  /** An answer whose read began at this time or before is too old, where answers have an age limit. */
+  private oldestStart(): number {
+    return this.maxAge === undefined ? Number.NEGATIVE_INFINITY : this.maxAge.clock.monotonicMs() - this.maxAge.ms;
   }
 }
