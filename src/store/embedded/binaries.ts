@@ -31,9 +31,15 @@ interface ListedLink {
  * account) it is copied once into `copyDir`, links included. `node_modules` is never written to.
  *
  * Rejects with a `Failure` that says what to do when the package is missing or has no build for this platform.
+ *
+ * @param from URL of the module that looks for the package
  */
-export async function findBinaries(copyDir: string, account: Account): Promise<Binaries> {
-  const native = locateNative();
+export async function findBinaries(
+  copyDir: string,
+  account: Account,
+  from: string = import.meta.url,
+): Promise<Binaries> {
+  const native = locateNative(from);
   const links = await readLinks(native);
   const usable =
     (await allPresent(native, links)) &&
@@ -43,11 +49,11 @@ export async function findBinaries(copyDir: string, account: Account): Promise<B
   return { initdb: join(home, 'bin', 'initdb'), postgres: join(home, 'bin', 'postgres') };
 }
 
-function locateNative(): string {
+function locateNative(from: string): string {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   let main: string;
   try {
-    main = createRequire(import.meta.url).resolve(PACKAGE);
+    main = createRequire(from).resolve(PACKAGE);
   } catch (cause) {
     throw new Failure(
       'unavailable',

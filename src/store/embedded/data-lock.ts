@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -92,14 +93,25 @@ async function isAlive({ pid, since }: Holder): Promise<boolean> {
   return since === '' || now === '' || now === since;
 }
 
-/** Reports whether a process with this number exists, whoever owns it. */
+/** Reports whether a process with this number runs, whoever owns it. One that has ended and was not yet buried does not. */
 export function processExists(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
+  if (process.platform !== 'linux') return true;
+  try {
+    // In a container whose first process does not bury its children the dead stay around for good.
+    return !/^[ZX]/.test(statFields(readFileSync(`/proc/${pid}/stat`, 'utf8'))[0] ?? '');
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
+  }
+}
+
+/** The fields of proc(5) `stat` after the name, from the state on; the name, in brackets, may hold anything. */
+function statFields(line: string): readonly string[] {
+  return line.slice(line.lastIndexOf(')') + 2).split(' ');
 }
 
 /** When a process began, in the system's own words; `''` when unknown. */
@@ -110,9 +122,8 @@ async function startOf(pid: number): Promise<string> {
         readFile(`/proc/${pid}/stat`, 'utf8'),
         readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
       ]);
-      // The name, in brackets, may hold anything; what follows it is numbers, the start among them (proc(5), field 22).
-      const started = line.slice(line.lastIndexOf(')') + 2).split(' ')[19];
-      return `${bootId.trim()}/${started}`;
+      // Field 22 of the whole: the start, in ticks since the boot.
+      return `${bootId.trim()}/${statFields(line)[19]}`;
     } catch {
       return '';
     }

@@ -59,6 +59,14 @@ export function sqlStateOf(error: unknown): string {
   return '';
 }
 
+/** Reports whether the session that threw can be used again: the server refused a statement and said so, no more. */
+export function isSessionSound(error: unknown): boolean {
+  if (error instanceof Failure) return true;
+  const state = sqlStateOf(error);
+  // Class 08 is about the connection, 57P01 to 57P05 are the server ending the session.
+  return state !== '' && !state.startsWith('08') && !state.startsWith('57P');
+}
+
 function databaseFault(error: unknown): DatabaseFault {
   if (error instanceof pg.DatabaseError) {
     return new DatabaseFault(error.message, error.code ?? '', error.constraint ?? null);

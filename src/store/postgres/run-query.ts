@@ -3,7 +3,7 @@ import { Failure } from '../../domain/failure.js';
 import type { Clock, Timers } from '../../ports/clock.js';
 import type { Logger } from '../../ports/logger.js';
 import type { Metrics } from '../../ports/metrics.js';
-import { driverFailure, sqlStateOf } from './driver-failure.js';
+import { driverFailure, isSessionSound, sqlStateOf } from './driver-failure.js';
 
 /** One statement of queries.ts. */
 export interface Statement {
@@ -211,8 +211,7 @@ export class QueryRunner {
         giveBack(false);
         return result;
       } catch (error) {
-        // After an error that the server reported the connection is sound; after any other it is not known to be.
-        giveBack(!(error instanceof Failure) && sqlStateOf(error) === '');
+        giveBack(!isSessionSound(error));
         throw error;
       }
     };

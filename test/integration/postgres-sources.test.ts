@@ -1,0 +1,135 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { Permission } from '../../src/domain/permissions.js';
+import { keyHashFromBytes } from '../../src/domain/raw-key.js';
+import { silentLogger } from '../../src/ports/logger.js';
+import { PostgresKeyRegistry } from '../../src/store/postgres/postgres-key-registry.js';
+import { PostgresKeySource } from '../../src/store/postgres/postgres-key-source.js';
+import { PostgresSessionSource } from '../../src/store/postgres/postgres-session-source.js';
+import { PostgresWorkflowSource } from '../../src/store/postgres/postgres-workflow-source.js';
+import { testDatabase } from '../support/database.js';
+
+const db = await testDatabase();
+const runner = db.runner();
+
+describe('keys that the schema would refuse, should they be there all the same', () => {
+  const error = vi.fn();
+  const source = new PostgresKeySource(runner, { ...silentLogger, error });
+  const hash = randomBytes(32);
+
+  async function insert(columns: Record<string, unknown>): Promise<void> {
+    const row = {
+      id: randomUUID(),
+      account_id: 'acme',
+      name: 'k',
+      key_hash: hash,
+      key_prefix: 'nk_live_0000',
+      permissions: ['read'],
+      ...columns,
+    };
+    const names = Object.keys(row);
+    await db.query(
+      `INSERT INTO latchkey.api_keys (${names.join(', ')}) VALUES (${names.map((_, at) => `$${at + 1}`).join(', ')})`,
+      Object.values(row),
+    );
+  }
+
+  beforeEach(async () => {
+    error.mockClear();
+    await db.query('TRUNCATE latchkey.api_keys');
+    await db.query(`
+      DO $$ DECLARE c record; BEGIN
+        FOR c IN SELECT conname FROM pg_constraint
+                   WHERE conrelid = 'latchkey.api_keys'::regclass AND contype = 'c' AND conname LIKE 'api_keys%check' LOOP
+          EXECUTE format('ALTER TABLE latchkey.api_keys DROP CONSTRAINT %I', c.conname);
+        END LOOP;
+      END $$`);
+    await db.query('ALTER TABLE latchkey.api_keys ALTER COLUMN account_id DROP NOT NULL');
+  });
+
+  it('are granted nothing for permissions that do not exist', async () => {
+    await insert({ permissions: ['write', 'admin', 'constructor', 'READ', 'read '] });
+    const [record] = await source.readMany([keyHashFromBytes(hash)]);
+    expect(record?.permissions).toBe(Permission.WRITE);
+  });
+
+  it('are unknown when they cannot be read, and are reported without their hash', async () => {
+    await insert({ account_id: null });
+    expect(await source.readMany([keyHashFromBytes(hash)])).toEqual([null]);
+    expect(error).toHaveBeenCalledOnce();
+    expect(JSON.stringify(error.mock.calls)).not.toContain(hash.toString('hex'));
+  });
+
+  it.each([
+    ['infinity', Number.POSITIVE_INFINITY],
+    ['-infinity', Number.NEGATIVE_INFINITY],
+  ])('end at %s as it says', async (expiresAt, expected) => {
+    await insert({ expires_at: expiresAt });
+    expect((await source.readMany([keyHashFromBytes(hash)]))[0]?.expiresAtMs).toBe(expected);
+  });
+
+  it('are revoked whatever the time of it', async () => {
+    await insert({ revoked_at: 'infinity' });
+    expect((await source.readMany([keyHashFromBytes(hash)]))[0]?.revoked).toBe(true);
+  });
+});
+
+describe('a session', () => {
+  const sessions = new PostgresSessionSource(runner);
+  const hashOf = (token: string) => createHash('sha256').update(token).digest();
+
+  it('is found by the hash of its token until it expires', async () => {
+    await db.query(
+      `INSERT INTO latchkey.sessions VALUES ($1, 'acme', now() + interval '1 hour'), ($2, 'acme', now()),
+                                            ($3, 'other', 'infinity')`,
+      [hashOf('live'), hashOf('expired'), hashOf('eternal')],
+    );
+    expect(await sessions.accountOf(hashOf('live'))).toBe('acme');
+    expect(await sessions.accountOf(hashOf('eternal'))).toBe('other');
+    expect(await sessions.accountOf(hashOf('expired'))).toBeNull();
+    expect(await sessions.accountOf(hashOf('unknown'))).toBeNull();
+    expect(await sessions.accountOf(Buffer.alloc(0))).toBeNull();
+  });
+});
+
+describe("the platform's own tables", () => {
+  it('may stand behind views, with other types of id', async () => {
+    await db.query('CREATE TABLE flows (flow uuid PRIMARY KEY, owner uuid, title varchar(50))');
+    await db.query('DROP TABLE latchkey.workflows');
+    await db.query(
+      'CREATE VIEW latchkey.workflows AS SELECT flow::text AS id, owner::text AS account_id, title AS name FROM flows',
+    );
+    const [flow, owner] = [randomUUID(), randomUUID()];
+    await db.query("INSERT INTO flows VALUES ($1, $2, 'Title')", [flow, owner]);
+    const source = new PostgresWorkflowSource(runner, silentLogger);
+    expect(await source.readMany([flow, 'not-a-uuid'])).toEqual([owner, null]);
+    const registry = new PostgresKeyRegistry(runner);
+    expect(await registry.workflows(owner)).toEqual([{ id: flow, name: 'Title' }]);
+    const key = await registry.create(
+      {
+        accountId: owner,
+        name: 'k',
+        keyHash: keyHashFromBytes(randomBytes(32)),
+        keyPrefix: 'nk_live_0000',
+        workflowId: flow,
+        permissions: Permission.READ,
+        expiresAtMs: null,
+      },
+      { name: 'test', origin: null },
+      10,
+    );
+    expect(key.workflowId).toBe(flow);
+  });
+});
+
+describe('a key that plain SQL wrote', () => {
+  it('has an empty trail, which is not the same as no key', async () => {
+    const id = randomUUID();
+    await db.query(
+      `INSERT INTO latchkey.api_keys (id, account_id, name, key_hash, key_prefix, permissions)
+         VALUES ($1, 'acme', 'k', $2, 'nk_live_0000', '{read}')`,
+      [id, randomBytes(32)],
+    );
+    expect(await new PostgresKeyRegistry(runner).history(id)).toEqual([]);
+  });
+});

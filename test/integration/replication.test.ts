@@ -1,0 +1,162 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Failure } from '../../src/domain/failure.js';
+import { ALL_PERMISSIONS } from '../../src/domain/permissions.js';
+import { hashRawKey, keyHashFromBytes, keyPrefixOf, mintRawKey } from '../../src/domain/raw-key.js';
+import { systemClock } from '../../src/observability/system-clock.js';
+import { systemTimers } from '../../src/observability/system-timers.js';
+import { silentLogger } from '../../src/ports/logger.js';
+import { migrate } from '../../src/store/postgres/migrate.js';
+import { createPool } from '../../src/store/postgres/pool.js';
+import { PostgresHistory } from '../../src/store/postgres/postgres-history.js';
+import { PostgresKeyRegistry } from '../../src/store/postgres/postgres-key-registry.js';
+import { PostgresKeySource } from '../../src/store/postgres/postgres-key-source.js';
+import { PostgresRevocationLog } from '../../src/store/postgres/postgres-revocation-log.js';
+import { PostgresWorkflowSource } from '../../src/store/postgres/postgres-workflow-source.js';
+import { QueryRunner } from '../../src/store/postgres/run-query.js';
+import { PostgresServer } from '../support/postgres-server.js';
+import { waitUntil } from '../support/wait-until.js';
+
+const ACTOR = { name: 'test', origin: null };
+let primary: PostgresServer;
+let standby: PostgresServer;
+
+function runnerOn(server: PostgresServer): QueryRunner {
+  const pool = createPool({ url: server.url, size: 4, logger: silentLogger });
+  afterAll(() => pool.end());
+  return new QueryRunner({
+    pool,
+    clock: systemClock,
+    timers: systemTimers,
+    metrics: { databaseCall() {} },
+    logger: silentLogger,
+  });
+}
+
+function newKey() {
+  const rawKey = mintRawKey();
+  return {
+    accountId: 'acme',
+    name: 'k',
+    keyHash: hashRawKey(rawKey),
+    keyPrefix: keyPrefixOf(rawKey),
+    workflowId: null,
+    permissions: ALL_PERMISSIONS,
+    expiresAtMs: null,
+  };
+}
+
+beforeAll(async () => {
+  primary = await PostgresServer.create();
+  await migrate({ url: primary.url, logger: silentLogger });
+  standby = await primary.createStandby();
+  await primary.set('synchronous_standby_names', '*');
+  await waitUntil('the standby is synchronous', async () => {
+    const [row] = await primary.query<{ sync_state: string }>('SELECT sync_state FROM pg_stat_replication');
+    return row?.sync_state === 'sync';
+  });
+});
+
+afterAll(async () => {
+  await primary.destroy();
+  await standby.destroy();
+});
+
+describe('a standby', () => {
+  it('is asked nothing: its answers may be older than the question', async () => {
+    const runner = runnerOn(standby);
+    const history = new PostgresHistory(runner, silentLogger);
+    const sidecarId = randomUUID();
+    const position = { sequence: 0n, token: randomUUID() };
+    const renewal = { sidecarId, attempt: 1, leaseMs: 1_000, position: null };
+    for (const [what, ask] of Object.entries({
+      keys: () => new PostgresKeySource(runner, silentLogger).readMany([keyHashFromBytes(randomBytes(32))]),
+      workflows: () => new PostgresWorkflowSource(runner, silentLogger).readMany(['w']),
+      readHistory: () => history.readHistory(null, 1),
+      readBarrier: () => history.readBarrier(),
+      register: () => history.register(renewal),
+      renew: () => history.renew(renewal),
+      acknowledge: () => history.acknowledge(sidecarId, position),
+      deregister: () => history.deregister(sidecarId),
+      forget: () => history.forget([{ id: sidecarId, renewals: 1 }]),
+      revocations: () => new PostgresRevocationLog(runner).readAfter(0n, 1),
+      create: () => new PostgresKeyRegistry(runner).create(newKey(), ACTOR, 10),
+    })) {
+      const error: unknown = await ask().catch((error: unknown) => error);
+      expect([what, error instanceof Failure && error.kind]).toEqual([what, 'unavailable']);
+    }
+  });
+});
+
+describe('a commit that its synchronous standby has not confirmed', () => {
+  it('is not confirmed to the caller either, though it stands', async () => {
+    const runner = runnerOn(primary);
+    const registry = new PostgresKeyRegistry(runner);
+    const { id } = await registry.create(newKey(), ACTOR, 10);
+    await standby.stop();
+    const revoked = registry.revoke(id, 'acme', ACTOR).then(
+      () => 'confirmed',
+      (error: unknown) => error,
+    );
+    // Somebody ends the wait for the standby; the server commits with a warning, and without an error.
+    await waitUntil('the commit waits for the standby', async () => {
+      const rows = await primary.query<{ cancelled: boolean }>(
+        "SELECT pg_cancel_backend(pid) AS cancelled FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'",
+      );
+      return rows.length > 0;
+    });
+    const outcome = await revoked;
+    expect(outcome).toBeInstanceOf(Failure);
+    expect((outcome as Failure).kind).toBe('unavailable');
+    expect(
+      await primary.query('SELECT revoked_at IS NOT NULL AS revoked FROM latchkey.api_keys WHERE id = $1', [id]),
+    ).toEqual([{ revoked: true }]);
+
+    // Asked again, it changes nothing, but its own commit must be confirmed: only with the standby back is it.
+    let settled = false;
+    const again = registry.revoke(id, 'acme', ACTOR).finally(() => {
+      settled = true;
+    });
+    await waitUntil('the repeated commit waits for the standby', async () => {
+      const [row] = await primary.query<{ waiting: number }>(
+        "SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
+      );
+      return (row?.waiting ?? 0) > 0;
+    });
+    expect(settled).toBe(false);
+    await standby.start();
+    expect((await again).alreadyRevoked).toBe(true);
+  });
+
+  it('is not a renewal either', async () => {
+    const history = new PostgresHistory(runnerOn(primary), silentLogger);
+    const sidecarId = randomUUID();
+    await history.register({ sidecarId, attempt: 1, leaseMs: 1_000, position: null });
+    await standby.stop();
+    const renewed = history.renew({ sidecarId, attempt: 2, leaseMs: 1_000, position: null }).catch((e: unknown) => e);
+    await waitUntil('the renewal waits for the standby', async () => {
+      const rows = await primary.query(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
+      );
+      return rows.length > 0;
+    });
+    expect(await renewed).toBeInstanceOf(Failure);
+    await standby.start();
+  });
+});
+
+describe('after a failover', () => {
+  it('the promoted standby has all that was confirmed, and the same history goes on', async () => {
+    const registry = new PostgresKeyRegistry(runnerOn(primary));
+    const { id } = await registry.create(newKey(), ACTOR, 10);
+    const { committedAtMs } = await registry.revoke(id, 'acme', ACTOR);
+    const { head } = await new PostgresHistory(runnerOn(primary), silentLogger).readHistory(null, 1);
+    await primary.kill();
+    await standby.promote();
+    await standby.set('synchronous_standby_names', '');
+    const history = new PostgresHistory(runnerOn(standby), silentLogger);
+    expect(await history.readHistory(head, 10)).toMatchObject({ head, tokenAtPosition: head.token, events: [] });
+    const again = await new PostgresKeyRegistry(runnerOn(standby)).revoke(id, 'acme', ACTOR);
+    expect(again).toMatchObject({ alreadyRevoked: true, committedAtMs });
+  });
+});
