@@ -390,30 +390,58 @@ describe('over a real socket', () => {
     expect(text).toMatch(/^HTTP\/1\.1 401 /);
   });
 
-  it('lets a call in flight finish while it closes', async () => {
+  /** Holds creations until `release`; `entered` resolves when one has come in. */
+  function holdCreations(): { readonly entered: Promise<void>; readonly release: () => void } {
     let release = () => {};
     const held = new Promise<void>((resolve) => {
       release = resolve;
     });
-    let entered = () => {};
-    const inside = new Promise<void>((resolve) => {
-      entered = resolve;
+    const entered = new Promise<void>((resolve) => {
+      http.barrier.settle = async () => {
+        resolve();
+        await held;
+        return true;
+      };
     });
-    const settle = http.barrier.settle.bind(http.barrier);
-    http.barrier.settle = async () => {
-      entered();
-      await held;
-      return settle();
-    };
+    return { entered, release };
+  }
+
+  it('lets a call in flight finish while it closes', async () => {
+    const { entered, release } = holdCreations();
     const answer = fetch(`http://127.0.0.1:${port}/api/keys`, {
       method: 'POST',
       headers: { cookie: ADA, 'content-type': 'application/json' },
       body: '{"name":"x"}',
     });
-    await inside;
+    await entered;
     const closed = http.app.close();
     release();
     expect((await answer).status).toBe(201);
+    await closed;
+  });
+
+  it('serves what comes in on an open connection while it closes, and then hangs up', async () => {
+    const { entered, release } = holdCreations();
+    const socket = connect(port, '127.0.0.1');
+    let text = '';
+    socket.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk;
+    });
+    const headers = `Host: localhost\r\nCookie: ${ADA}\r\n`;
+    socket.write(
+      `POST /api/keys HTTP/1.1\r\n${headers}Content-Type: application/json\r\nContent-Length: 12\r\n\r\n{"name":"x"}`,
+    );
+    await entered;
+    const arrived = new Promise<void>((resolve) => {
+      http.app.server.prependOnceListener('request', () => resolve());
+    });
+    const closed = http.app.close();
+    socket.write(`GET /api/workflows HTTP/1.1\r\n${headers}\r\n`);
+    await arrived;
+    release();
+    await once(socket, 'close');
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 201', 'HTTP/1.1 200']);
+    expect(text).toMatch(/connection: close/i);
     await closed;
   });
 });
