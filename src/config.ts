@@ -4,7 +4,7 @@ import { SETTINGS } from './config/settings.js';
 import { shapeOf } from './config/shape-of.js';
 import { unknownVariables } from './config/unknown-variables.js';
 
-export { formatTcp, isLocal, type ListenAddress, parseListenAddress } from './config/listen-address.js';
+export type { ListenAddress } from './config/listen-address.js';
 
 /** PostgreSQL of one's own, or the embedded one. */
 export type DatabaseConfig =
