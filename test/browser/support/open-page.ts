@@ -73,6 +73,7 @@ export async function openPage(
     page,
     problems,
     async shoot(name) {
+      await page.evaluate('scrollTo(0, 0)');
       mkdirSync(ARTEFACTS, { recursive: true });
       await page.screenshot({ path: join(ARTEFACTS, `${name}-${width}-${colorScheme}.png`), fullPage: true });
     },
