@@ -56,6 +56,25 @@ describe('a statement', () => {
     expect(pool.totalCount).toBe(1);
   });
 
+  it('past its deadline does not go on waiting in the server, where it would hold a connection', async () => {
+    const { runner } = single();
+    await db.query('CREATE TABLE locked (n int)');
+    const holder = await db.client();
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE locked');
+    const waiting = async () => {
+      const [row] = await db.query<{ sessions: number }>(
+        "SELECT count(*)::int AS sessions FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM locked'",
+      );
+      return row?.sessions ?? 0;
+    };
+    const refused = failureOf(runner.run(sql('SELECT n FROM locked', { deadlineMs: 300 })));
+    await waitUntil('the statement waits', async () => (await waiting()) === 1);
+    expect((await refused).kind).toBe('deadline-exceeded');
+    await waitUntil('the server has given up too', async () => (await waiting()) === 0);
+    await holder.query('ROLLBACK');
+  });
+
   it('that waits for a connection too long is a failure, and disturbs nobody', async () => {
     const { runner } = single();
     const slow = runner.run(sql('SELECT pg_sleep(0.4)'));

@@ -3,6 +3,7 @@ import { Failure } from '../../domain/failure.js';
 import type { Clock, Timers } from '../../ports/clock.js';
 import type { Logger } from '../../ports/logger.js';
 import type { Metrics } from '../../ports/metrics.js';
+import { cancelStatement } from './cancel-statement.js';
 import { driverFailure, isSessionSound, sqlStateOf } from './driver-failure.js';
 
 /** One statement of queries.ts. */
@@ -218,6 +219,7 @@ export class QueryRunner {
     return await new Promise<T>((resolve, reject) => {
       const cancel = timers.after(deadlineMs, () => {
         overdue = true;
+        if (lent !== null) cancelStatement(lent);
         giveBack(true);
         reject(new Failure('deadline-exceeded', 'The database did not answer in time.'));
       });
