@@ -18,31 +18,35 @@ export interface CreatedKey {
 /** The program itself, on a database of its own in a temporary folder, with random ports. */
 export class Sidecar {
   private constructor(
-    readonly process: PeerProcess,
+    private program: PeerProcess,
     private readonly dataDir: string,
+    private readonly env: Readonly<Record<string, string>>,
     /** `host:port`. */
     readonly grpc: string,
-    /** Base URL. */
-    readonly http: string,
+    private httpUrl: string,
   ) {}
 
   /** @param env further settings */
   static async start(env: Readonly<Record<string, string>> = {}): Promise<Sidecar> {
     const dataDir = await mkdtemp(join(tmpdir(), 'latchkey-mesh-'));
-    // The build where there is one, as in CI; else the sources, so that a test can be run without building.
-    const program = existsSync('dist/main.js') ? ['dist/main.js'] : ['--import', 'tsx', 'src/main.ts'];
-    const child = PeerProcess.start('latchkey', process.execPath, [...program, 'serve'], {
-      env: {
-        LATCHKEY_DATA_DIR: dataDir,
-        LATCHKEY_GRPC_ADDRESS: '127.0.0.1:0',
-        LATCHKEY_HTTP_ADDRESS: '127.0.0.1:0',
-        LATCHKEY_METRICS_ADDRESS: '127.0.0.1:0',
-        LATCHKEY_ADMIN_ADDRESS: '',
-        ...env,
-      },
-    });
-    const ready = await child.waitFor('ready', readyLine);
-    return new Sidecar(child, dataDir, ready.grpc[0], ready.http);
+    const { program, ready } = await startProgram(dataDir, env);
+    return new Sidecar(program, dataDir, env, ready.grpc[0], ready.http);
+  }
+
+  get process(): PeerProcess {
+    return this.program;
+  }
+
+  /** Base URL. */
+  get http(): string {
+    return this.httpUrl;
+  }
+
+  /** Starts the program again after its process was stopped: same data, same address for gRPC. */
+  async restart(): Promise<void> {
+    const { program, ready } = await startProgram(this.dataDir, { ...this.env, LATCHKEY_GRPC_ADDRESS: this.grpc });
+    this.program = program;
+    this.httpUrl = ready.http;
   }
 
   get grpcPort(): number {
@@ -85,6 +89,22 @@ export class Sidecar {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   }
+}
+
+async function startProgram(dataDir: string, env: Readonly<Record<string, string>>) {
+  // The build where there is one, as in CI; else the sources, so that a test can be run without building.
+  const entry = existsSync('dist/main.js') ? ['dist/main.js'] : ['--import', 'tsx', 'src/main.ts'];
+  const program = PeerProcess.start('latchkey', process.execPath, [...entry, 'serve'], {
+    env: {
+      LATCHKEY_DATA_DIR: dataDir,
+      LATCHKEY_GRPC_ADDRESS: '127.0.0.1:0',
+      LATCHKEY_HTTP_ADDRESS: '127.0.0.1:0',
+      LATCHKEY_METRICS_ADDRESS: '127.0.0.1:0',
+      LATCHKEY_ADMIN_ADDRESS: '',
+      ...env,
+    },
+  });
+  return { program, ready: await program.waitFor('ready', readyLine) };
 }
 
 function readyLine(text: string): { grpc: [string]; http: string } | null {
