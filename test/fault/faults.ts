@@ -20,13 +20,76 @@ export interface Fault {
 }
 
 function victim({ sidecars, random }: FaultTargets): Sidecar | undefined {
-  const healthy = sidecars.filter((sidecar) => !sidecar.impaired);
+  const healthy = sidecars.filter((sidecar) => !sidecar.impaired && !sidecar.unconfirming);
   // One sidecar at least stays whole, so that revocations can be confirmed at all.
   return healthy.length > 1 ? healthy[Math.floor(random() * healthy.length)] : undefined;
 }
 
+/** Answers to look-ups come late: reads are in flight while their keys are revoked. */
+export const SLOW_LOOKUPS: Fault = {
+  name: 'answers to look-ups late',
+  weight: 2,
+  async inject(targets) {
+    const sidecar = victim(targets);
+    if (sidecar === undefined) return;
+    sidecar.queries.delayAnswers('latchkey', 30 + 200 * targets.random());
+    await targets.sleep(targets.leaseMs * (0.5 + targets.random()));
+    sidecar.queries.delayAnswers('latchkey', 0);
+  },
+};
+
+/** Answers to renewals and acknowledgements come late. */
+export const SLOW_COHERENCE: Fault = {
+  name: 'answers of the coherence protocol late',
+  weight: 2,
+  async inject(targets) {
+    const sidecar = victim(targets);
+    if (sidecar === undefined) return;
+    sidecar.queries.delayAnswers('latchkey-coherence', 30 + 200 * targets.random());
+    await targets.sleep(targets.leaseMs * (0.5 + targets.random()));
+    sidecar.queries.delayAnswers('latchkey-coherence', 0);
+  },
+};
+
+/** No lease, while look-ups work but are slow: what a request may join is what matters. */
+export const NO_LEASE_AND_SLOW_LOOKUPS: Fault = {
+  name: 'coherence connections half-open, answers to look-ups late',
+  weight: 1,
+  async inject(targets) {
+    const sidecar = victim(targets);
+    if (sidecar === undefined) return;
+    sidecar.unconfirming = true;
+    sidecar.queries.setBroken('latchkey-coherence', true);
+    sidecar.queries.delayAnswers('latchkey', 400);
+    await targets.sleep(targets.leaseMs * 4);
+    sidecar.unconfirming = false;
+    sidecar.queries.setBroken('latchkey-coherence', false);
+    sidecar.queries.delayAnswers('latchkey', 0);
+  },
+};
+
+/** Events vanish before a sidecar that hears no notification has read them. */
+export const EVENTS_DELETED: Fault = {
+  name: 'LISTEN half-open, events deleted by hand',
+  weight: 1,
+  async inject(targets) {
+    const sidecar = victim(targets);
+    if (sidecar === undefined) return;
+    sidecar.listen.setMode('half-open');
+    for (let round = 0; round < 20; round++) {
+      await targets.sleep(targets.leaseMs / 20);
+      await targets.sql('DELETE FROM latchkey.events WHERE sequence < (SELECT sequence FROM latchkey.head)');
+    }
+    sidecar.listen.setMode('pass');
+  },
+};
+
 /** Everything that goes wrong in a run, in random order. */
 export const FAULTS: readonly Fault[] = [
+  SLOW_LOOKUPS,
+  SLOW_COHERENCE,
+  NO_LEASE_AND_SLOW_LOOKUPS,
+  EVENTS_DELETED,
   {
     name: 'sidecar stopped (SIGSTOP) and continued',
     weight: 4,

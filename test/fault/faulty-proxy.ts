@@ -3,6 +3,17 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 /** What the proxy does with bytes. `half-open` keeps both connections up and swallows everything. */
 export type ProxyMode = 'pass' | 'half-open';
 
+/** The `application_name` of the sidecar's connections for decisions and for the coherence protocol. */
+export type Connections = 'latchkey' | 'latchkey-coherence';
+
+interface Pair {
+  readonly client: Socket;
+  readonly upstream: Socket;
+  /** From the start-up message. */
+  application: string;
+  spoiled: boolean;
+}
+
 /**
  * A TCP proxy on loopback between a process and PostgreSQL that can be told to misbehave.
  *
@@ -11,7 +22,9 @@ export type ProxyMode = 'pass' | 'half-open';
  */
 export class FaultyProxy {
   private readonly server: Server;
-  private readonly pairs = new Set<{ client: Socket; upstream: Socket; spoiled: boolean }>();
+  private readonly pairs = new Set<Pair>();
+  private readonly delayMs = new Map<string, number>();
+  private readonly broken = new Set<string>();
   private mode: ProxyMode = 'pass';
   private cutNextCommit = false;
   /** Commits whose answer was withheld and whose connection was cut. */
@@ -42,6 +55,18 @@ export class FaultyProxy {
     this.cutAll();
   }
 
+  /** Holds back every answer of the server on some connections for a while; 0: no longer. */
+  delayAnswers(application: Connections, delayMs: number): void {
+    this.delayMs.set(application, delayMs);
+  }
+
+  /** Makes some connections half-open, and those to come, until told otherwise. */
+  setBroken(application: Connections, broken: boolean): void {
+    if (broken) this.broken.add(application);
+    else this.broken.delete(application);
+    for (const pair of this.pairs) if (pair.application === application && broken) pair.spoiled = true;
+  }
+
   /** Resets every connection. */
   cutAll(): void {
     for (const pair of this.pairs) this.destroy(pair);
@@ -59,12 +84,17 @@ export class FaultyProxy {
 
   private accept(client: Socket): void {
     const upstream = connect(this.targetPort, '127.0.0.1');
-    const pair = { client, upstream, spoiled: this.mode === 'half-open' };
+    const pair: Pair = { client, upstream, application: '', spoiled: this.mode === 'half-open' };
     this.pairs.add(pair);
     client.setNoDelay(true);
     upstream.setNoDelay(true);
     let withhold = false;
+    let waitingUntilMs = 0;
     client.on('data', (chunk) => {
+      if (pair.application === '') {
+        pair.application = /application_name\0([^\0]+)\0/.exec(chunk.toString('latin1'))?.[1] ?? 'unknown';
+        if (this.broken.has(pair.application)) pair.spoiled = true;
+      }
       if (pair.spoiled) return;
       if (this.cutNextCommit && /COMMIT/i.test(chunk.toString('latin1'))) {
         this.cutNextCommit = false;
@@ -79,7 +109,16 @@ export class FaultyProxy {
         this.destroy(pair);
         return;
       }
-      if (!pair.spoiled) client.write(chunk);
+      const delayMs = this.delayMs.get(pair.application) ?? 0;
+      const pass = () => {
+        if (!pair.spoiled && !client.destroyed) client.write(chunk);
+      };
+      // Timers of one length fire in order, and a change of the length is rare: bytes stay in order because what is
+      // already waiting is waited for.
+      if (delayMs > 0 || waitingUntilMs > performance.now()) {
+        waitingUntilMs = Math.max(waitingUntilMs, performance.now() + delayMs);
+        setTimeout(pass, waitingUntilMs - performance.now());
+      } else pass();
     });
     for (const socket of [client, upstream]) {
       socket.on('error', () => {});
@@ -90,7 +129,7 @@ export class FaultyProxy {
     }
   }
 
-  private destroy(pair: { client: Socket; upstream: Socket; spoiled: boolean }): void {
+  private destroy(pair: Pair): void {
     this.pairs.delete(pair);
     pair.client.resetAndDestroy();
     pair.upstream.resetAndDestroy();

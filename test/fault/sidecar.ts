@@ -33,6 +33,8 @@ export class Sidecar {
   private http = '';
   /** SIGSTOPped, or down. */
   impaired = false;
+  /** Answers, but cannot confirm a revocation. */
+  unconfirming = false;
 
   private constructor(
     private readonly options: SidecarOptions,
