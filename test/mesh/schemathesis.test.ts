@@ -75,9 +75,18 @@ describe.skipIf(program === null)('Schemathesis on the OpenAPI document of the r
     const child = spawn(
       program ?? '',
       [
-        ...['--config-file', resolve('test/mesh/schemathesis.toml')],
-        ...['run', `${url}/api/openapi.json`],
-        ...['--checks', 'all', '--max-examples', MOST_EXAMPLES, '--seed', '1', '--no-color', '--continue-on-failure'],
+        '--config-file',
+        resolve('test/mesh/schemathesis.toml'),
+        'run',
+        `${url}/api/openapi.json`,
+        '--checks',
+        'all',
+        '--max-examples',
+        MOST_EXAMPLES,
+        '--seed',
+        '1',
+        '--no-color',
+        '--continue-on-failure',
       ],
       {
         // Schemathesis keeps its example database where it runs.
