@@ -32,6 +32,7 @@ export default defineConfig({
       plain('cli'),
       plain('store'),
       plain('transport', 20_000),
+      plain('client', 20_000),
       withDatabase('contract'),
       withDatabase('integration', 60_000),
       withDatabase('process', 60_000),

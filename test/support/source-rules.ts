@@ -90,6 +90,7 @@ const RESERVED: readonly {
     pattern: /\bDate\s*\.\s*now\b|\bnew\s+Date\s*\(\s*\)|\bperformance\s*\.\s*now\b|\bhrtime\b/,
     files: {
       'src/observability/system-clock.ts': 'the clock adapter itself',
+      'src/client/timing.ts': 'the client runs in the program of somebody else, who gives it no port',
       'src/transport/http/settings/page/now.ts': 'the clock of the page, in the browser',
     },
   },
@@ -99,6 +100,7 @@ const RESERVED: readonly {
     pattern: /(?<!\.)\bset(Timeout|Interval)\s*\(|['"](node:)?timers(\/promises)?['"]|\bAbortSignal\s*\.\s*timeout\b/,
     files: {
       'src/observability/system-timers.ts': 'the timers adapter itself',
+      'src/client/timing.ts': 'the client runs in the program of somebody else, who gives it no port',
       [PAGE]: 'a browser has timers and no port for them',
     },
   },

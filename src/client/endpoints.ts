@@ -1,0 +1,96 @@
+import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
+import type { AuthorizationServiceClient } from '../gen/latchkey/v1/authorization_service.js';
+import { backoffMs } from './backoff.js';
+import { Endpoint } from './endpoint.js';
+import { addressesOf, DEADLINE_MS, type LatchkeyClientOptions, MAX_ATTEMPTS } from './options.js';
+import { deadlineIn, monotonicMs, pause } from './timing.js';
+import { isServiceError, UndecidedError } from './undecided-error.js';
+
+/** Bounds of the wait before a call is tried again, in ms. */
+const RETRY_BASE_MS = 20;
+const RETRY_MAX_MS = 250;
+
+/** One attempt at a unary call with a deadline. */
+export type Attempt<Response> = (
+  stub: AuthorizationServiceClient,
+  deadline: Date,
+  done: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall;
+
+/** The sidecars of a client: chooses one for each attempt, and tries again when one cannot answer. */
+export class Endpoints {
+  private readonly endpoints: readonly Endpoint[];
+  private readonly deadlineMs: number;
+  private readonly maxAttempts: number;
+  /** Aborts when the client is closed. */
+  readonly closed = new AbortController();
+
+  constructor(options: LatchkeyClientOptions) {
+    const healthChecks = options.healthChecks ?? true;
+    this.endpoints = addressesOf(options).map((address) => new Endpoint(address, options.tls, healthChecks));
+    this.deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+    this.maxAttempts = options.maxAttempts ?? MAX_ATTEMPTS;
+  }
+
+  /** The sidecar for an attempt, numbered from 0: the first that is usable, and another one each time after. */
+  choose(attempt: number): Endpoint {
+    const usable = this.endpoints.filter((endpoint) => endpoint.usable);
+    const among = usable.length > 0 ? usable : this.endpoints;
+    return among[attempt % among.length] as Endpoint;
+  }
+
+  /** Calls until there is an answer, the attempts are used up or the deadline has passed. Rejects {@link UndecidedError}. */
+  async call<Response>(
+    attempt: Attempt<Response>,
+    deadlineMs: number = this.deadlineMs,
+    signal?: AbortSignal,
+  ): Promise<Response> {
+    const endMs = monotonicMs() + deadlineMs;
+    for (let tried = 0; ; tried++) {
+      if (this.closed.signal.aborted) throw new UndecidedError('CANCELLED', 'the client is closed');
+      throwIfGivenUp(signal);
+      const leftMs = endMs - monotonicMs();
+      try {
+        return await once(attempt, this.choose(tried).stub, leftMs, [this.closed.signal, signal]);
+      } catch (error) {
+        throwIfGivenUp(signal);
+        const waitMs = backoffMs(tried + 1, RETRY_BASE_MS, RETRY_MAX_MS);
+        const again = tried + 1 < this.maxAttempts && endMs - monotonicMs() > waitMs;
+        if (!again || !mayTryAgain(error) || this.closed.signal.aborted) throw UndecidedError.from(error);
+        await pause(waitMs, signal);
+      }
+    }
+  }
+
+  close(): void {
+    this.closed.abort();
+    for (const endpoint of this.endpoints) endpoint.close();
+  }
+}
+
+/** Makes one attempt; rejects with gRPC's own error. */
+function once<Response>(
+  attempt: Attempt<Response>,
+  stub: AuthorizationServiceClient,
+  leftMs: number,
+  signals: readonly (AbortSignal | undefined)[],
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const call = attempt(stub, deadlineIn(leftMs), (error, response) => {
+      for (const signal of signals) signal?.removeEventListener('abort', cancel);
+      if (error === null) resolve(response);
+      else reject(error);
+    });
+    const cancel = () => call.cancel();
+    for (const signal of signals) signal?.addEventListener('abort', cancel, { once: true });
+  });
+}
+
+/** Asking again changes nothing, so whatever may pass is tried again: a lost connection, a sidecar that cut its calls. */
+function mayTryAgain(error: unknown): boolean {
+  return isServiceError(error) && (error.code === status.UNAVAILABLE || error.code === status.CANCELLED);
+}
+
+function throwIfGivenUp(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new UndecidedError('CANCELLED', 'the caller gave up', { cause: signal.reason });
+}

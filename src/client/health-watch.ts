@@ -1,0 +1,67 @@
+import type { Client, ClientReadableStream } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
+import { backoffMs } from './backoff.js';
+import { after } from './timing.js';
+import { isServiceError } from './undecided-error.js';
+
+/** What is known of a server: nothing yet (or it has no health service), or what it says. */
+export type HealthState = 'unknown' | 'serving' | 'not-serving';
+
+/** Name of the service whose health is followed. */
+const SERVICE = 'latchkey.v1.AuthorizationService';
+
+/** `HealthCheckRequest{service = 1}`; its length is below 128. */
+const REQUEST = Buffer.concat([Buffer.from([0x0a, SERVICE.length]), Buffer.from(SERVICE)]);
+
+/** Follows `grpc.health.v1.Health/Watch` of one server for as long as the client lives. */
+export class HealthWatch {
+  state: HealthState = 'unknown';
+  private stream: ClientReadableStream<boolean> | null = null;
+  private cancelRetry: () => void = () => {};
+  private failures = 0;
+  private closed = false;
+
+  constructor(private readonly client: Client) {
+    this.connect();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.cancelRetry();
+    this.stream?.cancel();
+  }
+
+  private connect(): void {
+    const stream = this.client.makeServerStreamRequest(
+      '/grpc.health.v1.Health/Watch',
+      (request: Buffer) => request,
+      isServing,
+      REQUEST,
+    );
+    this.stream = stream;
+    stream.on('data', (serving: boolean) => {
+      this.failures = 0;
+      this.state = serving ? 'serving' : 'not-serving';
+    });
+    stream.on('error', (error: unknown) => {
+      if (this.closed) return;
+      // A server without the service is taken as it is; one that cannot be reached is not serving.
+      const unimplemented = isServiceError(error) && error.code === status.UNIMPLEMENTED;
+      this.state = unimplemented ? 'unknown' : 'not-serving';
+      if (!unimplemented) this.retry();
+    });
+    stream.on('end', () => {
+      if (!this.closed) this.retry();
+    });
+  }
+
+  private retry(): void {
+    this.cancelRetry();
+    this.cancelRetry = after(backoffMs(++this.failures, 100, 5_000), () => this.connect());
+  }
+}
+
+/** Reads `HealthCheckResponse{status = 1}`: whether it is `SERVING` (1). */
+function isServing(bytes: Buffer): boolean {
+  return bytes.length === 2 && bytes[0] === 0x08 && bytes[1] === 1;
+}
