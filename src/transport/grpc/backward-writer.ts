@@ -1,5 +1,8 @@
 import { varintSize, writeVarint } from './wire.js';
 
+/** Up to this length a loop over characters is faster than two calls into native code. */
+const SHORT_TEXT = 64;
+
 /**
  * Writes protobuf's binary format from the last byte to the first.
  *
@@ -28,6 +31,10 @@ export class BackwardWriter {
 
   /** A text field. */
   text(tag: number, text: string): void {
+    if (text.length <= SHORT_TEXT && this.shortText(text)) {
+      this.header(tag, text.length);
+      return;
+    }
     const size = Buffer.byteLength(text);
     this.make(size);
     this.bytes.write(text, this.position, 'utf8');
@@ -50,12 +57,33 @@ export class BackwardWriter {
     return Buffer.from(this.bytes.subarray(this.position));
   }
 
+  /** Writes a text of ASCII characters only; returns whether it was one. */
+  private shortText(text: string): boolean {
+    const { length } = text;
+    this.make(length);
+    const { bytes, position } = this;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      if (code >= 0x80) {
+        this.position += length;
+        return false;
+      }
+      bytes[position + i] = code;
+    }
+    return true;
+  }
+
   private header(tag: number, size: number): void {
     this.varint(size);
     this.varint(tag);
   }
 
   private varint(value: number): void {
+    if (value < 0x80) {
+      this.make(1);
+      this.bytes[this.position] = value;
+      return;
+    }
     this.make(varintSize(value));
     writeVarint(this.bytes, this.position, value);
   }
