@@ -37,7 +37,8 @@ export interface GrpcServer {
   /**
    * Stops gracefully: health says `NOT_SERVING`, no new connection or call is taken, open streams end with `UNAVAILABLE`,
    * running calls get `deadlineMs` to finish, and what is left then is cut. Returns whether nothing had to be cut.
-   * Idempotent: later calls return the first one's result.
+   * Called again, it waits no longer than the new deadline from then on, and returns the same result; connections are
+   * still cut at the first one.
    */
   drain(deadlineMs: number): Promise<boolean>;
   /** Streaming calls now open. */
@@ -83,24 +84,33 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
   const unsubscribe = readiness.subscribe((ready) => health.set(ready));
   const targets: string[] = [];
   let drained: Promise<boolean> | undefined;
+  /** Waits for the shutdown no longer than this, from now. */
+  let hurry: (deadlineMs: number) => void = () => {};
 
   /** Waits for running calls, but not longer than the deadline. */
   function shutDown(deadlineMs: number): Promise<boolean> {
     unsubscribe();
     health.set(false);
     return new Promise((resolve) => {
+      let cut = false;
+      let cancelWait = () => {};
+      hurry = (ms) => {
+        cancelWait();
+        cancelWait = timers.after(ms, () => {
+          cut = true;
+          logger.warn('calls were still running at the end of the drain and were cut', { deadlineMs: ms });
+          // A peer that does not close its side either could hold this up without end.
+          cancelWait = timers.after(CUT_MS, () => resolve(false));
+        });
+      };
+      hurry(deadlineMs);
       // First of all, because only connections that are not closing yet are cut at its deadline. (Nor does
       // forceShutdown reach them: without channelz it knows of no connection.)
       for (const target of targets) server.drain(target, deadlineMs);
-      let cut = false;
-      let cancelWait = timers.after(deadlineMs, () => {
-        cut = true;
-        logger.warn('calls were still running at the end of the drain and were cut', { deadlineMs });
-        // A peer that does not close its side either could hold this up without end.
-        cancelWait = timers.after(CUT_MS, () => resolve(false));
-      });
       server.tryShutdown(() => {
         cancelWait();
+        // A later, shorter deadline has nothing left to wait for.
+        hurry = () => {};
         resolve(!cut);
       });
       streams.drain();
@@ -124,7 +134,8 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
       return bound;
     },
     drain(deadlineMs) {
-      drained ??= shutDown(deadlineMs);
+      if (drained === undefined) drained = shutDown(deadlineMs);
+      else hurry(deadlineMs);
       return drained;
     },
     get openStreams() {

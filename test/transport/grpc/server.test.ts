@@ -176,6 +176,18 @@ describe('drain', () => {
     expect(await server.drain(0)).toBe(true);
   });
 
+  it('waits no longer than a second, shorter deadline', async () => {
+    const authorizer = new FakeAuthorizer();
+    authorizer.answer('m', () => new Promise(() => {}));
+    const { address, server } = await startGrpcServer({ authorizer });
+    const call = authorizationClient(address).authorize(QUESTION, () => {});
+    await until(() => authorizer.asked.length === 1);
+    const drained = server.drain(3_600_000);
+    void server.drain(20);
+    expect(await drained).toBe(false);
+    call.cancel();
+  });
+
   it('removes its socket file', async () => {
     const address = unixAddress();
     const { server } = await startGrpcServer({ addresses: [address] });
