@@ -90,8 +90,13 @@ export class LeaseDriver implements Lease {
     await Promise.all(this.departures);
   }
 
+  /**
+   * The wall clock first, the reverse of {@link held}: a process that is stopped between two readings then seems to have
+   * slept when the lease is used, which ends it. Read the other way round here, the stop would hide a sleep as long.
+   */
   private now(): ClockReading {
-    return { monotonicMs: this.parts.clock.monotonicMs(), wallMs: this.parts.clock.wallMs() };
+    const wallMs = this.parts.clock.wallMs();
+    return { monotonicMs: this.parts.clock.monotonicMs(), wallMs };
   }
 
   private schedule(nowMs: number): void {

@@ -73,8 +73,8 @@ const ABANDONED_IDS_MAX = 16;
  * - A lease counts from before step 1 was sent, and is valid only once everything up to the head that step 2 read has
  *   been applied; step 2 is sent only after step 1's commit was confirmed.
  * - An event is applied before it is acknowledged, and nothing later is applied before it.
- * - Anything that could be another history (a gap, a pruned range, another token or lineage) ends in a start over: a new id,
- *   nothing remembered, no lease.
+ * - Anything that could be another history (a gap, a pruned range, another token or lineage) ends in a start over: a
+ *   new id, nothing remembered, no lease.
  * - No transition depends on when a timer fires; `tick` may be called at any time.
  *
  * Not a timer, not a connection: those are the driver's. Rule: Gray and Cheriton, "Leases" (SOSP 1989).
@@ -217,10 +217,7 @@ export class LeaseMachine {
     this.applyReading(reading, actions);
     if (forAttempt) this.activate(now, actions);
     this.acknowledge(actions);
-    if (this.hinted && !this.stopped) {
-      this.hinted = false;
-      actions.push(...this.hint(now));
-    }
+    this.followHint(now, actions);
     return actions;
   }
 
@@ -243,9 +240,13 @@ export class LeaseMachine {
   /** A call was rejected: nothing is known of its effect. */
   failed(call: CallId, now: ClockReading): LeaseAction[] {
     const actions: LeaseAction[] = [];
-    if (this.attempt?.call === call) this.attemptFailed(now, 'the database did not answer', actions);
-    else if (this.hintRead === call) this.hintRead = null;
-    else if (this.acknowledgement?.call === call) {
+    if (this.attempt?.call === call) {
+      this.attemptFailed(now, 'the database did not answer', actions);
+      this.followHint(now, actions);
+    } else if (this.hintRead === call) {
+      this.hintRead = null;
+      this.followHint(now, actions);
+    } else if (this.acknowledgement?.call === call) {
       // The next renewal carries the position.
       this.acknowledgement = null;
       this.applyUnapplied(actions);
@@ -304,6 +305,13 @@ export class LeaseMachine {
     const call = ++this.lastCall;
     this.attempt = { number, startedAt: now, stage: 'writing', call, renewal };
     actions.push({ kind: this.registered ? 'renew' : 'register', call, renewal });
+  }
+
+  /** Reads again if a hint came while a read was under way: that one may have been taken before the change. */
+  private followHint(now: ClockReading, actions: LeaseAction[]): void {
+    if (!this.hinted || this.stopped) return;
+    this.hinted = false;
+    actions.push(...this.hint(now));
   }
 
   private beginReading(now: ClockReading, actions: LeaseAction[]): void {

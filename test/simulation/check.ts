@@ -3,6 +3,10 @@ import type { Question, Record } from './record.js';
 /** A broken promise. */
 export interface Violation {
   readonly rule: 'R1' | 'R1-direct' | 'R2' | 'R3' | 'agreement';
+  readonly sidecar: string;
+  readonly key: string;
+  /** True time of the answer, ms. */
+  readonly atMs: number;
   readonly detail: string;
 }
 
@@ -23,15 +27,15 @@ export function check(record: Record, longestLeaseMs: number): Violation[] {
     if (question.answer === 'granted') checkGrant(record, question, longestLeaseMs, violations);
     else if (question.answer === 'unknown') checkUnknown(record, question, longestLeaseMs, violations);
   }
-  for (const use of record.memoryUses) {
-    if (use.leaseFromMs !== null && use.atMs < use.leaseFromMs + use.leaseMs) continue;
-    const lease =
-      use.leaseFromMs === null
-        ? 'without a lease'
-        : `${ms(use.atMs - use.leaseFromMs)} into a lease of ${use.leaseMs} ms`;
+  for (const { sidecar, key, atMs, leaseFromMs, leaseMs } of record.memoryUses) {
+    if (leaseFromMs !== null && atMs < leaseFromMs + leaseMs) continue;
+    const lease = leaseFromMs === null ? 'without a lease' : `${ms(atMs - leaseFromMs)} into a lease of ${leaseMs} ms`;
     violations.push({
       rule: 'R3',
-      detail: `${use.sidecar} answered ${use.key} from memory at ${ms(use.atMs)}, ${lease}`,
+      sidecar,
+      key,
+      atMs,
+      detail: `${sidecar} answered ${key} from memory at ${ms(atMs)}, ${lease}`,
     });
   }
   return violations;
@@ -43,6 +47,9 @@ function checkGrant(record: Record, question: Question, longestLeaseMs: number, 
   if (revokedAt !== undefined && askedAtMs > revokedAt) {
     violations.push({
       rule: 'R1',
+      sidecar,
+      key,
+      atMs: question.answeredAtMs,
       detail: `${sidecar} granted ${key}, asked at ${ms(askedAtMs)}, ${ms(askedAtMs - revokedAt)} after its revocation was confirmed`,
     });
   }
@@ -50,6 +57,9 @@ function checkGrant(record: Record, question: Question, longestLeaseMs: number, 
   if (directlyAt !== undefined && askedAtMs > directlyAt + longestLeaseMs) {
     violations.push({
       rule: 'R1-direct',
+      sidecar,
+      key,
+      atMs: question.answeredAtMs,
       detail: `${sidecar} granted ${key}, asked at ${ms(askedAtMs)}, ${ms(askedAtMs - directlyAt)} after plain SQL revoked it`,
     });
   }
@@ -65,6 +75,9 @@ function checkUnknown(record: Record, question: Question, longestLeaseMs: number
   if (askedAtMs <= creation.atMs + (prompt ? 0 : longestLeaseMs)) return;
   violations.push({
     rule: 'R2',
+    sidecar,
+    key,
+    atMs: answeredAtMs,
     detail: `${sidecar} did not know ${key}, asked at ${ms(askedAtMs)}, ${ms(askedAtMs - creation.atMs)} after its creation was confirmed`,
   });
 }

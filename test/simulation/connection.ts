@@ -15,6 +15,9 @@ export interface Weather {
   readonly lossChance: number;
 }
 
+/** One for all: an error takes its time to find out where it was made. */
+const UNREACHABLE = new Failure('unavailable', 'The database did not answer.');
+
 /** All connections of one process to the database: each call uses one of its own, so that calls may overtake. */
 export class Connection {
   /** Cut off: nothing gets through in either direction until the link is mended. */
@@ -89,7 +92,7 @@ export class Connection {
       settled = true;
       run();
     };
-    const fail = () => settle(() => failed(new Failure('unavailable', 'The database did not answer.')));
+    const fail = () => settle(() => failed(UNREACHABLE));
     this.process.after(this.deadlineMs, fail);
     const { generation } = this.database;
     this.carry(() => {

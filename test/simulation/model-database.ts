@@ -63,8 +63,9 @@ export class ModelDatabase {
     return this.primary.keys.get(key) ?? null;
   }
 
-  hasRow(sidecarId: string): boolean {
-    return this.primary.sidecars.has(sidecarId);
+  /** The keys that have a row. */
+  keys(): readonly string[] {
+    return [...this.primary.keys.keys()];
   }
 
   /** Runs a transaction. Never call it with `synchronous` while {@link stalled}. */
@@ -104,13 +105,21 @@ export class ModelDatabase {
     return this.backup !== null;
   }
 
-  restore(): void {
-    const { backup } = this;
+  /**
+   * Puts the backup in the place of both servers.
+   *
+   * @param newHeadToken set when the lineage stays the same, as after restoring a copy of the volume: whoever restores
+   * it has to delete the head, which is then made again with this token, beyond a gap
+   */
+  restore(newHeadToken: string | null): void {
+    const { backup, lineage } = this;
     if (backup === null) throw new Error('there is no backup');
     this.primary = copyOf(backup);
-    this.standby = copyOf(backup);
+    if (newHeadToken !== null) remakeHead(this.primary, newHeadToken);
+    this.standby = copyOf(this.primary);
     this.unreplicated = [];
     this.begin();
+    if (newHeadToken !== null) this.lineage = lineage;
   }
 
   private begin(): void {
@@ -231,6 +240,28 @@ export function prune(kept: number): Effect<void> {
   };
 }
 
+/** Empties the table of keys. */
+export function truncateKeys(token: string): Effect<void> {
+  return (store) => {
+    store.keys.clear();
+    store.head = { sequence: store.head.sequence + 1n, token };
+    store.events = [...store.events, eventOf('everything-changed', null, store.head)];
+  };
+}
+
+/** The head is deleted by hand, and made again by whoever misses it. */
+export function loseHead(token: string): Effect<void> {
+  return (store) => remakeHead(store, token);
+}
+
+/** As `latchkey.restore_head()`: beyond a gap, for nobody knows what happened meanwhile. */
+function remakeHead(store: Store, token: string): void {
+  let sequence = store.head.sequence;
+  for (const row of store.sidecars.values()) if (row.appliedSequence > sequence) sequence = row.appliedSequence;
+  store.head = { sequence: sequence + 2n, token };
+  store.events = [...store.events, eventOf('everything-changed', null, store.head)];
+}
+
 function hasPosition(store: Store, position: Position): boolean {
   return tokenAt(store, position.sequence) === position.token;
 }
@@ -241,11 +272,12 @@ function tokenAt({ head, events }: Store, sequence: bigint): string | null {
   return events.find((event) => event.sequence === sequence)?.token ?? null;
 }
 
-function eventOf(kind: HistoryEventKind, key: string, position: Position): HistoryEvent {
+function eventOf(kind: HistoryEventKind, key: string | null, position: Position): HistoryEvent {
   return {
-    ...position,
+    sequence: position.sequence,
+    token: position.token,
     kind,
-    keyHash: key as KeyHash,
+    keyHash: key as KeyHash | null,
     keyId: key,
     workflowId: null,
     accountId: null,

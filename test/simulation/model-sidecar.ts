@@ -5,7 +5,7 @@ import type { MethodEntry } from '../../src/domain/method-entry.js';
 import { Permission } from '../../src/domain/permissions.js';
 import type { KeyHash } from '../../src/domain/raw-key.js';
 import { Reason } from '../../src/domain/reason.js';
-import type { Lease } from '../../src/ports/lease.js';
+import { type Lease, NO_LEASE } from '../../src/ports/lease.js';
 import type { Protections } from '../../src/ports/protections.js';
 import type { SingleRead, SingleReads } from '../../src/ports/single-reads.js';
 import { CachedKeyStore } from '../../src/store/cached-key-store.js';
@@ -113,7 +113,10 @@ export class ModelSidecar {
   /** Asks about a key; to be called inside the process. `answered` is not called when there is no decision. */
   ask(key: string, answered: (answer: Answer, fromMemory: boolean) => void, undecided: () => void): void {
     this.hit = false;
-    const finding = this.cache.find(key as KeyHash);
+    // The way of the authorizer: memory at one reading of the clocks, then the look-up that may read.
+    const lease = this.machine.held(this.clock.monotonicMs(), this.clock.wallMs());
+    const known = lease === NO_LEASE ? undefined : this.cache.recall(key as KeyHash, lease);
+    const finding = known === undefined ? this.cache.find(key as KeyHash) : known;
     if (!(finding instanceof Promise)) {
       if (this.hit) this.noteMemoryUse(key, this.parts.leaseMs);
       answered(answerOf(finding), this.hit);

@@ -2,15 +2,15 @@ import type { Protections } from '../../src/ports/protections.js';
 import { Agenda } from './agenda.js';
 import { check, type Violation } from './check.js';
 import { Connection, type Weather } from './connection.js';
-import { changeKeys, insertStranger, ModelDatabase, prune } from './model-database.js';
 import { ModelClock } from './model-clock.js';
+import { changeKeys, insertStranger, loseHead, ModelDatabase, prune, truncateKeys } from './model-database.js';
 import { ModelProcess } from './model-process.js';
 import { ModelSidecar } from './model-sidecar.js';
 import { ModelWriter } from './model-writer.js';
 import { Prng } from './prng.js';
 import { Record } from './record.js';
 
-/** What happened in one schedule, or in many. */
+/** How often each thing happened. */
 export type Counts = { [name: string]: number };
 
 /** The outcome of one schedule. */
@@ -37,6 +37,8 @@ const TROUBLES = [
   'restore',
   'prune',
   'strangers',
+  'head-lost',
+  'truncate',
 ] as const;
 type Trouble = (typeof TROUBLES)[number];
 
@@ -70,10 +72,13 @@ class Schedule {
   private readonly keys: string[] = [];
   private readonly baseLeaseMs: number;
   private readonly maxKeys: number;
+  /** Whether this schedule goes on, without faults, until everybody must agree with the database. */
+  private readonly mustAgree: boolean;
   private longestLeaseMs = 0;
   private ids = 0;
   private restores = 0;
   private calm = false;
+  private sleeps = false;
 
   constructor(
     private readonly seed: number,
@@ -82,7 +87,8 @@ class Schedule {
   ) {
     this.prng = new Prng(seed);
     this.database = new ModelDatabase(this.nextId('t'));
-    this.baseLeaseMs = this.prng.pick([300, 400, 600]);
+    this.baseLeaseMs = this.prng.pick([400, 600, 800]);
+    this.mustAgree = this.prng.chance(0.25);
     this.maxKeys = this.prng.chance(0.1) ? 2 : 8;
   }
 
@@ -94,7 +100,7 @@ class Schedule {
     this.planQuestions(endMs);
     this.planTroubles(endMs);
     await agenda.runUntil(endMs);
-    await this.settleDown();
+    if (this.mustAgree) await this.settleDown();
     const violations = [...check(this.record, this.longestLeaseMs), ...this.disagreements];
     this.count('schedules', 1);
     this.count('questions', this.record.questions.length);
@@ -121,7 +127,7 @@ class Schedule {
     const varied = prng.chance(0.3);
     const lossMs = prng.chance(0.15) ? prng.pick([100, 300]) : 0;
     for (let i = 0; i < sidecarCount; i++) {
-      const leaseMs = varied ? Math.round(this.baseLeaseMs * prng.pick([0.6, 1, 1.6])) : this.baseLeaseMs;
+      const leaseMs = varied ? Math.round(this.baseLeaseMs * prng.pick([0.75, 1, 1.5])) : this.baseLeaseMs;
       this.longestLeaseMs = Math.max(this.longestLeaseMs, leaseMs + lossMs);
       const clock = this.makeClock();
       const place = {
@@ -339,9 +345,9 @@ class Schedule {
 
   private planTroubles(endMs: number): void {
     const { prng } = this;
-    const count = 1 + prng.int(3);
-    for (let i = 0; i < count; i++) {
-      const trouble = prng.pick(TROUBLES);
+    const troubles = Array.from({ length: 1 + prng.int(3) }, () => prng.pick(TROUBLES));
+    this.sleeps = troubles.includes('sleep');
+    for (const trouble of troubles) {
       const atMs = prng.between(this.baseLeaseMs * 0.4, endMs * 0.8);
       this.agenda.after(atMs, () => this.begin(trouble));
     }
@@ -376,14 +382,19 @@ class Schedule {
         return;
       }
       case 'step': {
-        const byMs = prng.pick([3_600_000, -3_600_000, 30, 400]);
-        // Backwards, a step could hide a sleep of the same length: outside the guarantee.
-        if (byMs < 0 && this.count('sleep', 0) > 0) return;
+        // A small step back could hide a sleep of the same length: that is outside the guarantee.
+        const byMs = prng.pick([3_600_000, -3_600_000, 400, 30, this.sleeps ? 30 : -30]);
         this.trace('trouble', () => `the wall clock of ${place.name} steps by ${byMs} ms`);
         place.clock.step(byMs);
         return;
       }
       case 'kill':
+        if (prng.chance(0.15)) {
+          const { process: writer } = prng.pick(this.writers);
+          this.trace('trouble', () => `${writer.name} is killed`);
+          writer.kill();
+          return;
+        }
         this.trace('trouble', () => `${process.name} is killed`);
         process.kill();
         agenda.after(lastsMs, () => this.startSidecar(place));
@@ -417,6 +428,14 @@ class Schedule {
       }
       case 'strangers':
         this.strangers();
+        return;
+      case 'head-lost':
+        if (!database.up || database.stalled) return;
+        this.trace('trouble', () => 'the head is deleted by hand, and made again');
+        database.commit(loseHead(this.nextId('t')), true);
+        return;
+      case 'truncate':
+        this.truncate();
         return;
       default:
         trouble satisfies never;
@@ -482,7 +501,8 @@ class Schedule {
       database.up = false;
       agenda.after(this.longestLeaseMs, () => {
         this.trace('trouble', () => 'a backup is restored');
-        database.restore();
+        // A copy of the volume continues the same line of history; whoever puts it in place deletes the head.
+        database.restore(prng.chance(0.3) ? this.nextId('t') : null);
         this.restores += 1;
         this.count('restored', 1);
         // Of what was confirmed, that remains which the backup holds.
@@ -497,6 +517,18 @@ class Schedule {
         if (prng.chance(0.7)) this.planRevocation(agenda.nowMs + prng.between(0, 20), [prng.pick(this.keys)]);
       });
     });
+  }
+
+  private truncate(): void {
+    const { prng, agenda, database, record } = this;
+    // Nothing is left to be revoked afterwards.
+    if (!database.up || database.stalled || prng.chance(0.7)) return;
+    this.trace('psql', () => 'truncates the table of keys');
+    for (const key of database.keys()) {
+      if (!record.deleted.has(key)) record.deleted.set(key, agenda.nowMs);
+      record.revokedDirectly.set(key, agenda.nowMs);
+    }
+    database.commit(truncateKeys(this.nextId('t')), true);
   }
 
   private strangers(): void {
@@ -523,16 +555,19 @@ class Schedule {
     for (const { sidecar } of this.places) sidecar.connection.calmDown();
     for (const { connection } of this.writers) connection.calmDown();
     // Stops, outages and statements on their way end within this.
-    await agenda.runUntil(agenda.nowMs + 4 * this.longestLeaseMs);
+    await agenda.runUntil(agenda.nowMs + 2.5 * this.longestLeaseMs);
     database.stalled = false;
     database.up = true;
     this.unblock();
-    await agenda.runUntil(agenda.nowMs + 3 * this.longestLeaseMs);
+    // A revocation that is repeated now would only move the goal.
+    for (const { process } of this.writers) process.kill();
+    await agenda.runUntil(agenda.nowMs + 2 * this.longestLeaseMs);
     for (const place of this.places) {
       for (const key of this.keys) {
         this.ask(place, key, (answer) => {
           const truth = this.truthOf(key);
-          if (answer !== truth) this.disagree(`${place.name} says ${answer} of ${key}, the database says ${truth}`);
+          if (answer !== truth)
+            this.disagree(place, key, `${place.name} says ${answer} of ${key}, the database says ${truth}`);
         });
       }
     }
@@ -541,7 +576,7 @@ class Schedule {
     for (const place of this.places) {
       for (const key of this.keys) {
         this.ask(place, key, (_answer, fromMemory) => {
-          if (!fromMemory) this.disagree(`${place.name} does not answer ${key} from memory`);
+          if (!fromMemory) this.disagree(place, key, `${place.name} does not answer ${key} from memory`);
         });
       }
     }
@@ -554,8 +589,15 @@ class Schedule {
     return state === 'valid' ? 'granted' : 'revoked';
   }
 
-  private disagree(detail: string): void {
-    this.disagreements.push({ rule: 'agreement', detail: `after the faults were over, ${detail}` });
+  private disagree(place: Place, key: string, detail: string): void {
+    const sidecar = place.sidecar.process.name;
+    this.disagreements.push({
+      rule: 'agreement',
+      sidecar,
+      key,
+      atMs: this.agenda.nowMs,
+      detail: `after the faults were over, ${detail}`,
+    });
   }
 
   // Small things.
