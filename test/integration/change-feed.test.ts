@@ -133,8 +133,10 @@ describe('a network between', () => {
   it('that falls silent without a word is found out by the heartbeat, and got over', async () => {
     const { feed, hints } = startFeed({ url: throughProxy(db.url, proxy) });
     await connected(feed);
+    const before = proxy.accepted;
     proxy.freeze();
     await waitUntil('the silence was noticed', () => !feed.connected);
+    await waitUntil('another connection is tried', () => proxy.accepted > before);
     await change();
     expect(hints()).toBe(1);
     proxy.thaw();

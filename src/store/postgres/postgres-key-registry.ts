@@ -83,10 +83,8 @@ export class PostgresKeyRegistry implements KeyRegistry {
   revoke(keyId: string, accountId: string | null, actor: Actor): Promise<RevokedKey> {
     return this.runner.transact('revoke_key', async (run) => {
       const { key } = await lockKey(run, keyId, accountId);
-      if (key.revokedAtMs !== null) {
-        await seal(run);
-        return { key, alreadyRevoked: true, committedAtMs: key.revokedAtMs };
-      }
+      // The lock on the row is written to the log: the commit that ends it covers the revocation that it has seen.
+      if (key.revokedAtMs !== null) return { key, alreadyRevoked: true, committedAtMs: key.revokedAtMs };
       const revoked = onlyKey(await run(REVOKE_KEYS, [[key.id], actor.name]));
       await audit(run, 'revoked', [revoked], actor, {});
       return { key: revoked, alreadyRevoked: false, committedAtMs: revoked.revokedAtMs ?? 0 };
