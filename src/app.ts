@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomUUID, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Server as TlsServer, ServerOptions as TlsServerOptions } from 'node:https';
 import type { FastifyInstance } from 'fastify';
@@ -6,7 +6,7 @@ import { AggregatorRegistry, Registry } from 'prom-client';
 import { Invalidation } from './coherence/invalidation.js';
 import { LeaseDriver } from './coherence/lease-driver.js';
 import { RevocationBarrier } from './coherence/revocation-barrier.js';
-import type { Config, ListenAddress } from './config.js';
+import type { Config, ListenAddress, TlsConfig } from './config.js';
 import { defaultCatalogue } from './domain/default-catalogue.js';
 import { KeyTags } from './domain/key-tag.js';
 import { type MethodCatalogue, parseCatalogue } from './domain/method-catalogue.js';
@@ -16,7 +16,7 @@ import { PrometheusMetrics } from './observability/prometheus-metrics.js';
 import { systemClock } from './observability/system-clock.js';
 import { systemTimers } from './observability/system-timers.js';
 import type { Logger } from './ports/logger.js';
-import type { Metrics } from './ports/metrics.js';
+import type { Metrics, ReloadOutcome } from './ports/metrics.js';
 import { ALL_PROTECTIONS, type Protections } from './ports/protections.js';
 import { AppKeyService } from './service/app-keys.js';
 import { createAuthorizer } from './service/authorize.js';
@@ -141,7 +141,7 @@ async function start(config: Config, parts: AppParts, registry: Registry, stack:
   const { logger } = parts;
 
   // Read first: a mistake in a file should not have to wait for a database.
-  const tls = config.tls === null ? null : await watchTlsFiles(config.tls, { timers: systemTimers, logger });
+  const tls = config.tls === null ? null : await startTlsFiles(config.tls, logger, metrics);
   stack.defer('TLS files', () => tls?.stop());
   const base: Foundation = { config, logger, metrics, registry, stack, readiness, protections, tls };
   const catalogue = await loadCatalogue(config);
@@ -155,6 +155,13 @@ async function start(config: Config, parts: AppParts, registry: Registry, stack:
   // Unwound first: whoever routes traffic here learns of the end before anything closes.
   stack.defer('readiness', () => readiness.drain());
   return { grpc, admin, http, metrics: metricsUrl, databaseUrl: database.url };
+}
+
+async function startTlsFiles(files: TlsConfig, logger: Logger, metrics: Metrics): Promise<TlsFiles> {
+  const onOutcome = (outcome: ReloadOutcome) => metrics.reload('tls', outcome);
+  const tls = await watchTlsFiles(files, { timers: systemTimers, logger, onOutcome });
+  metrics.watchCertificate(() => Date.parse(new X509Certificate(tls.current.cert).validTo));
+  return tls;
 }
 
 async function loadCatalogue({ methodsFile }: Config): Promise<MethodCatalogue> {
@@ -343,10 +350,19 @@ function prunePeriodically({ logger, stack }: Foundation, runner: QueryRunner): 
   stack.defer('event pruning', () => cancel());
 }
 
-async function startRoutes({ config, logger, stack }: Foundation, methods: MethodCatalogue): Promise<ExtractionRules> {
+async function startRoutes(
+  { config, logger, metrics, stack }: Foundation,
+  methods: MethodCatalogue,
+): Promise<ExtractionRules> {
   const { routesFile, trustMethodHeaders } = config;
   if (routesFile === null) return { routes: null, trustMethodHeaders };
-  const routes = await RoutesWatcher.start({ file: routesFile, methods, timers: systemTimers, logger });
+  const routes = await RoutesWatcher.start({
+    file: routesFile,
+    methods,
+    timers: systemTimers,
+    logger,
+    onReload: (outcome) => metrics.reload('routes', outcome === 'loaded' ? 'reloaded' : 'refused'),
+  });
   stack.defer('routes file', () => routes.stop());
   return { routes, trustMethodHeaders };
 }

@@ -9,6 +9,8 @@ import {
   type LeaseGauge,
   type Metrics,
   type PoolGauge,
+  type ReloadedFiles,
+  type ReloadOutcome,
   type RenewalOutcome,
   type SourceName,
   SURFACES,
@@ -83,7 +85,10 @@ export class PrometheusMetrics implements Metrics {
   private queued: (() => number) | null = null;
   private watching: (() => number) | null = null;
 
-  constructor(registry: Registry, build: BuildInfo) {
+  constructor(
+    private readonly registry: Registry,
+    build: BuildInfo,
+  ) {
     this.durations = new FixedHistogram(
       'latchkey_decision_duration_seconds',
       'Time from the arrival of a request in the service to its decision, by surface. Decisions from memory take microseconds, and one in 16 is timed for all of them; a database look-up adds its round trip.',
@@ -209,6 +214,24 @@ export class PrometheusMetrics implements Metrics {
 
   watcherCutOff(): void {
     this.counters.watchersCutOff.inc();
+  }
+
+  reload(what: ReloadedFiles, outcome: ReloadOutcome): void {
+    const reloads = what === 'tls' ? this.counters.tlsReloads : this.counters.routesReloads;
+    reloads.inc({ outcome });
+  }
+
+  watchCertificate(expiresAtMs: () => number): void {
+    addReading(this.registry, {
+      name: 'latchkey_tls_certificate_expiry_timestamp_seconds',
+      help: 'When the certificate that is served ends to be valid, in seconds since 1970. Absent without TLS. New files are taken over without a restart.',
+      aggregator: 'min',
+      read: () => expiresAtMs() / 1000,
+    });
+  }
+
+  routesReloaded(outcome: 'loaded' | 'refused'): void {
+    this.counters.routesReloads.inc({ outcome });
   }
 
   httpRequest(method: string, route: string, status: number, seconds: number): void {
@@ -478,6 +501,24 @@ function createMetrics(registry: Registry) {
       help: 'Watchers of revocations that were cut off because they did not read; they resume from their last sequence.',
       registers,
     }),
+    routesReloads: new Counter({
+      name: 'latchkey_routes_reloads_total',
+      help: 'Changes of the routes file, by outcome. refused: it cannot be used, and the routes before it stay in force.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    tlsReloads: new Counter({
+      name: 'latchkey_tls_reloads_total',
+      help: 'Changed certificate files, by outcome. refused: they cannot be used, and the last good ones stay in force until they expire.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    routesReloads: new Counter({
+      name: 'latchkey_routes_reloads_total',
+      help: 'Changed routes files, by outcome. refused: the file cannot be used, and the last good one stays in force.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
     httpRequests: new Counter({
       name: 'latchkey_http_requests_total',
       help: 'Requests on the HTTP listener, by method, route template and status.',
@@ -498,7 +539,12 @@ function createMetrics(registry: Registry) {
     metrics.loadsShed.inc({ source }, 0);
   }
   for (const cache of CACHES) metrics.evictions.inc({ cache }, 0);
+  for (const outcome of ['loaded', 'refused']) metrics.routesReloads.inc({ outcome }, 0);
   for (const outcome of RENEWAL_OUTCOMES) metrics.renewals.inc({ outcome }, 0);
+  for (const outcome of ['reloaded', 'refused']) {
+    metrics.tlsReloads.inc({ outcome }, 0);
+    metrics.routesReloads.inc({ outcome }, 0);
+  }
   for (const outcome of ['acknowledged', 'expired']) metrics.barrierSidecars.inc({ outcome }, 0);
   return metrics;
 }

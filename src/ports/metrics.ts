@@ -15,6 +15,11 @@ export type SourceName = 'keys' | 'workflows';
 
 export type RenewalOutcome = 'renewed' | 'failed' | 'start_over';
 
+/** Files that are followed while the process runs. */
+export const RELOADED_FILES = ['tls', 'routes'] as const;
+export type ReloadedFiles = (typeof RELOADED_FILES)[number];
+export type ReloadOutcome = 'reloaded' | 'refused';
+
 /** How many entries a cache holds and may hold; read at scrape time. */
 export interface CacheGauge {
   readonly size: number;
@@ -80,6 +85,13 @@ export interface Metrics {
 
   watchers(gauge: () => number): void;
   watcherCutOff(): void;
+  /** Files that changed under a running process were taken over, or refused because they cannot be used. */
+  reload(what: ReloadedFiles, outcome: ReloadOutcome): void;
+  /** End of the validity of the certificate that is served, ms since the Unix epoch; read at scrape time. */
+  watchCertificate(expiresAtMs: () => number): void;
+
+  /** The routes file has changed: it is in force, or cannot be used and the routes before it stay. */
+  routesReloaded(outcome: 'loaded' | 'refused'): void;
   /** A request on the HTTP adapter. @param route the route's template, never the path */
   httpRequest(method: string, route: string, status: number, seconds: number): void;
 }

@@ -27,6 +27,8 @@ export function silentMetrics(onHit: () => void, onUnleased: () => void): Metric
     usageDropped: ignore,
     watchers: ignore,
     watcherCutOff: ignore,
+    reload: ignore,
+    watchCertificate: ignore,
     httpRequest: ignore,
   };
 }
