@@ -230,10 +230,6 @@ export class PrometheusMetrics implements Metrics {
     });
   }
 
-  routesReloaded(outcome: 'loaded' | 'refused'): void {
-    this.counters.routesReloads.inc({ outcome });
-  }
-
   httpRequest(method: string, route: string, status: number, seconds: number): void {
     // A client chooses the method; only the usual ones become labels.
     const known = HTTP_METHODS.has(method) ? method : 'other';
@@ -513,12 +509,6 @@ function createMetrics(registry: Registry) {
       labelNames: ['outcome'] as const,
       registers,
     }),
-    routesReloads: new Counter({
-      name: 'latchkey_routes_reloads_total',
-      help: 'Changed routes files, by outcome. refused: the file cannot be used, and the last good one stays in force.',
-      labelNames: ['outcome'] as const,
-      registers,
-    }),
     httpRequests: new Counter({
       name: 'latchkey_http_requests_total',
       help: 'Requests on the HTTP listener, by method, route template and status.',
@@ -539,7 +529,6 @@ function createMetrics(registry: Registry) {
     metrics.loadsShed.inc({ source }, 0);
   }
   for (const cache of CACHES) metrics.evictions.inc({ cache }, 0);
-  for (const outcome of ['loaded', 'refused']) metrics.routesReloads.inc({ outcome }, 0);
   for (const outcome of RENEWAL_OUTCOMES) metrics.renewals.inc({ outcome }, 0);
   for (const outcome of ['reloaded', 'refused']) {
     metrics.tlsReloads.inc({ outcome }, 0);

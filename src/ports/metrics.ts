@@ -90,8 +90,6 @@ export interface Metrics {
   /** End of the validity of the certificate that is served, ms since the Unix epoch; read at scrape time. */
   watchCertificate(expiresAtMs: () => number): void;
 
-  /** The routes file has changed: it is in force, or cannot be used and the routes before it stay. */
-  routesReloaded(outcome: 'loaded' | 'refused'): void;
   /** A request on the HTTP adapter. @param route the route's template, never the path */
   httpRequest(method: string, route: string, status: number, seconds: number): void;
 }

@@ -39,7 +39,6 @@ export class RecordingMetrics implements Metrics {
   readonly usageDropped: Metrics['usageDropped'] = (...args) => this.note('usageDropped', args);
   readonly watchers: Metrics['watchers'] = () => {};
   readonly watcherCutOff: Metrics['watcherCutOff'] = () => this.note('watcherCutOff', []);
-  readonly routesReloaded: Metrics['routesReloaded'] = (...args) => this.note('routesReloaded', args);
   readonly reload: Metrics['reload'] = (...args) => this.note('reload', args);
   readonly watchCertificate: Metrics['watchCertificate'] = () => {};
   readonly httpRequest: Metrics['httpRequest'] = (...args) => this.note('httpRequest', args);
