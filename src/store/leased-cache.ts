@@ -21,6 +21,8 @@ export interface LeasedCacheParts<V extends {}> {
   readonly maxPresent: number;
   /** Most things that do not exist to remember; at least 1. Apart, so that a flood of them displaces nothing real. */
   readonly maxAbsent: number;
+  /** Makes the form of a value that is remembered: smaller, otherwise the same. */
+  readonly compact?: (value: V) => V;
   /** Set where changes raise no event: how long an answer may be used, in ms from the start of its read. */
   readonly maxAge?: { readonly ms: number; readonly clock: Clock };
 }
@@ -59,6 +61,7 @@ export class LeasedCache<V extends {}> {
   private readonly source: SourceName;
   private readonly presentName: CacheName;
   private readonly absentName: CacheName;
+  private readonly compact: (value: V) => V;
   private readonly maxAge: { readonly ms: number; readonly clock: Clock } | undefined;
 
   private readonly present: SecondChanceMap<V>;
@@ -76,6 +79,7 @@ export class LeasedCache<V extends {}> {
     this.source = parts.source;
     this.presentName = parts.presentName;
     this.absentName = parts.absentName;
+    this.compact = parts.compact ?? ((value) => value);
     this.maxAge = parts.maxAge;
     const { metrics, presentName, absentName } = parts;
     const aging = parts.maxAge !== undefined;
@@ -201,7 +205,7 @@ export class LeasedCache<V extends {}> {
       this.absent.set(key, flight.token, flight.startedMs);
     } else {
       this.absent.delete(key);
-      this.present.set(key, value, flight.startedMs);
+      this.present.set(key, this.compact(value), flight.startedMs);
     }
   }
 
