@@ -186,6 +186,20 @@ describe('the embedded PostgreSQL', () => {
     expect(await postmasterPid(dataDir)).not.toBe(pid);
   });
 
+  it('stops for good when it is told to while its server is being started again', async () => {
+    const dataDir = await temporary();
+    const embedded = await start(dataDir);
+    const pid = await postmasterPid(dataDir);
+    process.kill(pid, 'SIGKILL');
+    await waitUntil('another server begins', async () => {
+      const now = await postmasterPid(dataDir).catch(() => pid);
+      return now !== pid && processExists(now);
+    });
+    const next = await postmasterPid(dataDir);
+    await embedded.stop();
+    expect(processExists(next)).toBe(false);
+  });
+
   it('says what is wrong with a directory that cannot be made', async () => {
     const file = join(await temporary(), 'file');
     await writeFile(file, '');
@@ -244,7 +258,7 @@ describe('the programs of PostgreSQL', () => {
     const { postgres } = await findBinaries(copyDir, account, from);
     expect(postgres.startsWith(copyDir)).toBe(true);
     const version = spawn(postgres, ['--version'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const [[code]] = await Promise.all([once(version, 'exit')]);
+    const [code] = await once(version, 'exit');
     expect(code).toBe(0);
     const copied = await stat(postgres);
     expect((await stat((await findBinaries(copyDir, account, from)).postgres)).ino).toBe(copied.ino);

@@ -184,7 +184,7 @@ async function makeCluster({
 async function run({ command, args, ids }: Launch): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const child = spawn(command, args, {
-      ...(ids ?? {}),
+      ...ids,
       stdio: ['ignore', 'ignore', 'pipe'],
       env: serverEnvironment(),
     });
@@ -227,6 +227,8 @@ function keepRunning(first: Postmaster, start: (port: number) => Promise<Postmas
       try {
         current = await start(first.port);
         failures = 0;
+        // The order to stop came while it was being started.
+        if (stopped.signal.aborted) return await current.stop();
       } catch (error) {
         current = null;
         failures = Math.min(failures + 1, 20);
@@ -239,8 +241,6 @@ function keepRunning(first: Postmaster, start: (port: number) => Promise<Postmas
       stopped.abort();
       await current?.stop();
       await keeping;
-      // One that was being started while the order to stop came.
-      await current?.stop();
     },
   };
 }

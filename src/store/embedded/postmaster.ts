@@ -114,7 +114,7 @@ async function tryStart(options: PostmasterOptions, port: number): Promise<Postm
   ]);
   // Its own session: a Ctrl-C at the terminal is for this process, which stops the server when it has drained.
   const child = spawn(command, args, {
-    ...(ids ?? {}),
+    ...ids,
     detached: true,
     stdio: ['ignore', log.fd, log.fd],
     env: serverEnvironment(),
@@ -181,6 +181,8 @@ async function isPostmasterOf(pid: number, clusterDir: string): Promise<boolean>
 /** Fast shutdown, then immediate (the next start recovers), then the end. */
 async function stopProcess(pid: number, isOver: () => Promise<boolean>, timers: Timers): Promise<void> {
   for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+    // Once it is over the number may be another process's.
+    if (await isOver()) return;
     try {
       process.kill(pid, signal);
     } catch {
