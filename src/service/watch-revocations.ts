@@ -119,10 +119,9 @@ export class WatchRevocations implements RevocationWatch, CacheControl {
               'slow-reader',
               'Too many events were left unread; resume after the last sequence received.',
             );
-          } else if (heartbeat.due) yield heartbeat.at(place);
-          else await bell.wait(signal);
+          } else await bell.wait(signal);
         }
-        // Between the account's own revocations, events of others must not put off the sign of life.
+        // After each step, so that events of other accounts do not put off the sign of life.
         if (heartbeat.due) yield heartbeat.at(place);
       }
     } finally {

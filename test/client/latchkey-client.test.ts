@@ -205,6 +205,17 @@ describe('several sidecars', () => {
     expect(second.authorizer.asked.length).toBeGreaterThan(0);
   });
 
+  it('asks another again when one cuts the calls that it had', async () => {
+    const [first, second] = [await start(), await start()];
+    first.authorizer.answer('m', () => new Promise(() => {}));
+    const client = clientOf([first.address, second.address]);
+    const calling = client.authorize(QUESTION);
+    await until(() => first.authorizer.asked.length === 1);
+    await first.server.drain(10);
+    expect((await calling).allowed).toBe(true);
+    expect(second.authorizer.asked).toHaveLength(1);
+  });
+
   it('asks one that is not serving when there is no other', async () => {
     const readiness = new Readiness(['grpc']);
     const { address } = await startGrpcServer({ readiness });
