@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { Failure } from '../domain/failure.js';
 import type { Awaitable } from '../ports/awaitable.js';
 import type { Clock } from '../ports/clock.js';
@@ -5,7 +6,6 @@ import { type Lease, type LeaseToken, NO_LEASE } from '../ports/lease.js';
 import type { CacheName, Metrics, SourceName } from '../ports/metrics.js';
 import { ALL_PROTECTIONS, type Protections } from '../ports/protections.js';
 import type { SingleRead, SingleReads } from '../ports/single-reads.js';
-import { SecondChanceMap } from './second-chance-map.js';
 
 /** What {@link LeasedCache} is made of. */
 export interface LeasedCacheParts<V extends {}> {
@@ -64,9 +64,9 @@ export class LeasedCache<V extends {}> {
   private readonly compact: (value: V) => V;
   private readonly maxAge: { readonly ms: number; readonly clock: Clock } | undefined;
 
-  private readonly present: SecondChanceMap<V>;
+  private readonly present: LRUCache<string, V>;
   /** Each with the lease it was learnt under: an absence is never believed longer than that. */
-  private readonly absent: SecondChanceMap<LeaseToken>;
+  private readonly absent: LRUCache<string, LeaseToken>;
   private readonly flights = new Map<string, Flight<V>>();
 
   constructor(
@@ -81,10 +81,17 @@ export class LeasedCache<V extends {}> {
     this.absentName = parts.absentName;
     this.compact = parts.compact ?? ((value) => value);
     this.maxAge = parts.maxAge;
-    const { metrics, presentName, absentName } = parts;
-    const aging = parts.maxAge !== undefined;
-    this.present = new SecondChanceMap(parts.maxPresent, () => metrics.cacheEviction(presentName), aging);
-    this.absent = new SecondChanceMap(parts.maxAbsent, () => metrics.cacheEviction(absentName), aging);
+    const { metrics, presentName, absentName, maxAge } = parts;
+    // Ages are measured by the injected clock, anew at every look; without an age limit nothing is kept for them.
+    const aging =
+      maxAge === undefined ? {} : { ttl: maxAge.ms, ttlResolution: 0, perf: { now: () => maxAge.clock.monotonicMs() } };
+    const evictionOf =
+      (cache: CacheName) =>
+      (_value: unknown, _key: string, reason: string): void => {
+        if (reason === 'evict') metrics.cacheEviction(cache);
+      };
+    this.present = new LRUCache<string, V>({ max: parts.maxPresent, dispose: evictionOf(presentName), ...aging });
+    this.absent = new LRUCache<string, LeaseToken>({ max: parts.maxAbsent, dispose: evictionOf(absentName), ...aging });
     metrics.watchCache(presentName, () => ({ size: this.present.size, max: parts.maxPresent }));
     metrics.watchCache(absentName, () => ({ size: this.absent.size, max: parts.maxAbsent }));
   }
@@ -102,13 +109,12 @@ export class LeasedCache<V extends {}> {
   /** What is in memory and may be answered under this lease; `undefined` when that is nothing. Never reads. */
   recall(key: string, token: LeaseToken): V | null | undefined {
     if (token === NO_LEASE && this.protections.leaseCheck) return undefined;
-    const notBefore = this.oldestStart();
-    const value = this.present.get(key, notBefore);
+    const value = this.present.get(key);
     if (value !== undefined) {
       this.metrics.cacheHit(this.presentName);
       return value;
     }
-    const learntUnder = this.absent.get(key, notBefore);
+    const learntUnder = this.absent.get(key);
     if (learntUnder === undefined || (learntUnder !== token && this.protections.leaseCheck)) return undefined;
     this.metrics.cacheHit(this.absentName);
     return null;
@@ -184,7 +190,7 @@ export class LeasedCache<V extends {}> {
       const failure = Failure.from(error);
       const outOfReach = failure.kind === 'unavailable' || failure.kind === 'deadline-exceeded';
       if (!outOfReach || this.lease.heldOnLoss() === NO_LEASE) throw failure;
-      const value = this.present.get(key, this.oldestStart());
+      const value = this.present.get(key);
       if (value === undefined) throw failure;
       this.metrics.servedUnleased();
       return value;
@@ -194,23 +200,20 @@ export class LeasedCache<V extends {}> {
   /** The fill guard. */
   private mayOutliveItsReaders(flight: Flight<V>): boolean {
     if (flight.tainted) return false;
-    if (flight.startedMs <= this.oldestStart()) return false;
+    if (this.maxAge !== undefined && this.maxAge.clock.monotonicMs() - flight.startedMs >= this.maxAge.ms) return false;
     if (!this.protections.fillGuard) return true;
     return flight.token !== NO_LEASE && this.lease.held() === flight.token;
   }
 
   private store(key: string, value: V | null, flight: Flight<V>): void {
+    // An answer is as old as its read, not as its storing.
+    const options = this.maxAge === undefined ? undefined : { start: flight.startedMs };
     if (value === null) {
       this.present.delete(key);
-      this.absent.set(key, flight.token, flight.startedMs);
+      this.absent.set(key, flight.token, options);
     } else {
       this.absent.delete(key);
-      this.present.set(key, this.compact(value), flight.startedMs);
+      this.present.set(key, this.compact(value), options);
     }
-  }
-
-  /** An answer whose read began at this time or before is too old, where answers have an age limit. */
-  private oldestStart(): number {
-    return this.maxAge === undefined ? Number.NEGATIVE_INFINITY : this.maxAge.clock.monotonicMs() - this.maxAge.ms;
   }
 }
