@@ -12,7 +12,7 @@ import { settle } from '../support/fakes/settle.js';
 
 /** What can happen next; `at` picks a key or a statement. */
 type Step = {
-  readonly kind: 'find' | 'write' | 'execute' | 'answer' | 'apply' | 'lose' | 'start over' | 'start over' | 'grant';
+  readonly kind: 'find' | 'write' | 'execute' | 'answer' | 'apply' | 'lose' | 'start over' | 'grant';
   readonly at: number;
 };
 
