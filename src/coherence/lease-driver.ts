@@ -111,7 +111,13 @@ export class LeaseDriver implements Lease {
   }
 
   private run(actions: readonly LeaseAction[]): void {
-    for (const action of actions) this.carryOut(action);
+    try {
+      for (const action of actions) this.carryOut(action);
+    } catch (error) {
+      // An event may not have reached every cache: nothing remembered here can be vouched for any more.
+      this.machine.stop();
+      throw error;
+    }
     this.schedule(this.parts.clock.monotonicMs());
   }
 
