@@ -10,18 +10,24 @@ export interface BarrierOutcome {
   readonly lastAckAtMs: number | null;
 }
 
+/** A row that has not acknowledged, and when its lease is over whatever it says. */
+interface Waiting {
+  readonly row: SidecarRow;
+  /** On the revoker's monotonic clock, ms. */
+  readonly expiresAtMs: number;
+}
+
 /**
  * A revoker's half of the coherence protocol, as a pure state machine: readings and clock readings in, verdict out.
  *
- * Built from the first reading after the confirmed COMMIT. It is over when every row of that reading has acknowledged
- * its head, is gone, or the longest `lease_ms` among them plus margin has passed since the reading **arrived**, on the
- * revoker's own monotonic clock. Rows that appear later belong to sidecars that have read at least this head.
+ * Built from the first reading after the confirmed COMMIT. It is over when each row of that reading has acknowledged its
+ * head, is gone, or has had its own `lease_ms` plus margin pass since the reading **arrived**, on the revoker's own
+ * monotonic clock. Rows that appear later belong to sidecars that have read at least this head.
  *
  * A row that is gone counts as expired: only a sidecar that gave up its lease, or a barrier that waited it out, deletes.
  */
 export class BarrierWait {
-  private readonly waiting: Map<string, SidecarRow>;
-  private readonly deadline: number;
+  private readonly waiting = new Map<string, Waiting>();
   private acknowledged = 0;
   private gone = 0;
   private lastAckAtMs: number | null = null;
@@ -29,12 +35,14 @@ export class BarrierWait {
   constructor(
     private readonly first: BarrierReading,
     /** Monotonic time at which `first` arrived, ms. */
-    arrivedAtMs: number,
+    private readonly arrivedAtMs: number,
     private readonly protections: Protections = ALL_PROTECTIONS,
   ) {
-    this.waiting = new Map(first.sidecars.map((row) => [row.id, row]));
-    const longestMs = Math.max(0, ...first.sidecars.map((row) => row.leaseMs));
-    this.deadline = arrivedAtMs + longestMs + (protections.margin ? revokerMarginMs(longestMs) : 0);
+    for (const row of first.sidecars) {
+      const leaseMs = Math.max(0, row.leaseMs);
+      const marginMs = protections.margin ? revokerMarginMs(leaseMs) : 0;
+      this.waiting.set(row.id, { row, expiresAtMs: arrivedAtMs + leaseMs + marginMs });
+    }
     this.observe(first, arrivedAtMs);
   }
 
@@ -43,9 +51,11 @@ export class BarrierWait {
     return this.first.head.sequence;
   }
 
-  /** Monotonic time at which the wait is over whatever the rows say, ms. */
+  /** Monotonic time at which the wait is over if no further row acknowledges, ms. */
   get deadlineMs(): number {
-    return this.deadline;
+    let latestMs = this.arrivedAtMs;
+    for (const { expiresAtMs } of this.waiting.values()) latestMs = Math.max(latestMs, expiresAtMs);
+    return latestMs;
   }
 
   /** Takes in a later reading of the rows. */
@@ -64,15 +74,12 @@ export class BarrierWait {
 
   /** Reports whether no sidecar can answer from memory with anything older than the commit. */
   over(nowMs: number): boolean {
-    return this.waiting.size === 0 || !this.protections.waitOut || nowMs >= this.deadline;
+    return !this.protections.waitOut || nowMs >= this.deadlineMs;
   }
 
-  /**
-   * Rows whose lease was waited out: to be deleted, each only if its `renewals` is still what the first reading said.
-   * Empty before the deadline.
-   */
+  /** Rows whose lease was waited out: to be deleted, each only if its `renewals` is still what the first reading said. */
   waitedOut(nowMs: number): readonly SidecarRow[] {
-    return nowMs >= this.deadline ? [...this.waiting.values()] : [];
+    return [...this.waiting.values()].filter(({ expiresAtMs }) => nowMs >= expiresAtMs).map(({ row }) => row);
   }
 
   get outcome(): BarrierOutcome {

@@ -57,15 +57,25 @@ describe('a barrier', () => {
     expect(wait.over(ARRIVED_MS + 2)).toBe(true);
   });
 
-  it('waits out the longest lease read, plus margin, from the arrival of its reading', () => {
+  it('waits out the lease of each sidecar that says nothing, plus margin, from the arrival of its reading', () => {
     const wait = barrier(row('short', -1, 500), row('long', -1, 2_000));
-    const dueMs = ARRIVED_MS + 2_000 + revokerMarginMs(2_000);
-    expect(wait.deadlineMs).toBe(dueMs);
-    expect(wait.over(dueMs - 0.001)).toBe(false);
-    expect(wait.waitedOut(dueMs - 0.001)).toEqual([]);
-    expect(wait.over(dueMs)).toBe(true);
-    expect(wait.waitedOut(dueMs).map(({ id }) => id)).toEqual(['short', 'long']);
+    const shortMs = ARRIVED_MS + 500 + revokerMarginMs(500);
+    const longMs = ARRIVED_MS + 2_000 + revokerMarginMs(2_000);
+    expect(wait.deadlineMs).toBe(longMs);
+    expect(wait.waitedOut(shortMs - 0.001)).toEqual([]);
+    expect(wait.waitedOut(longMs - 0.001).map(({ id }) => id)).toEqual(['short']);
+    expect(wait.over(longMs - 0.001)).toBe(false);
+    expect(wait.over(longMs)).toBe(true);
+    expect(wait.waitedOut(longMs).map(({ id }) => id)).toEqual(['short', 'long']);
     expect(wait.outcome.expired).toBe(2);
+  });
+
+  it('does not wait longer for a short lease because a sidecar that has acknowledged holds a long one', () => {
+    const wait = barrier(row('dead', -1, 500), row('long', -1, 3_600_000));
+    wait.observe(seen(row('dead', -1, 500), row('long', HEAD, 3_600_000)), ARRIVED_MS + 3);
+    const shortMs = ARRIVED_MS + 500 + revokerMarginMs(500);
+    expect(wait.over(shortMs - 0.001)).toBe(false);
+    expect(wait.over(shortMs)).toBe(true);
   });
 
   it('forgets what it waited out by the renewals of its first reading', () => {
