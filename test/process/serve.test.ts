@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
 import { readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FREE_PORTS, Program, runProgram } from '../support/program.js';
 import { passableTempDir } from '../support/temp-dir.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const WORKFLOW = '00000000-0000-4000-8000-000000000001';
 
@@ -114,6 +116,26 @@ describe('a stop', () => {
     program.kill(signal);
     expect(await program.ended).toMatchObject({ code: 0, signal: null });
     expect(program.log.map(({ message }) => message)).toContain('stopped');
+  });
+
+  it('of npm start is one of the program that it started', async () => {
+    const { PATH = '', HOME = '' } = process.env;
+    // Without the build before it, which other tests' programs are made of.
+    const npm = spawn('npm', ['start', '--ignore-scripts'], {
+      env: { PATH, HOME, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let text = '';
+    const heard = (chunk: Buffer): void => {
+      text += chunk.toString();
+    };
+    npm.stdout.on('data', heard);
+    npm.stderr.on('data', heard);
+    await waitUntil('npm start is ready', () => text.includes('Stop it with Ctrl-C'));
+    npm.kill('SIGTERM');
+    // Both streams end only when nobody is left that could write to them.
+    await new Promise((resolve) => npm.once('close', resolve));
+    expect(text).toContain('"message":"stopped"');
   });
 
   it('lets a call in flight end, and then waits for nothing more', async () => {
