@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
 import type { AuthorizationServiceClient } from '../gen/latchkey/v1/authorization_service.js';
 import { backoffMs } from './backoff.js';
@@ -26,6 +27,8 @@ export class Endpoints {
   readonly closed = new AbortController();
 
   constructor(options: LatchkeyClientOptions) {
+    // Every call under way listens to it; Node.js would take more than ten for a leak.
+    setMaxListeners(0, this.closed.signal);
     const healthChecks = options.healthChecks ?? true;
     this.endpoints = addressesOf(options).map((address) => new Endpoint(address, options.tls, healthChecks));
     this.deadlineMs = options.deadlineMs ?? DEADLINE_MS;

@@ -97,6 +97,18 @@ describe('authorize', () => {
     expect(authorizer.asked).toHaveLength(1);
   });
 
+  it('has any number of calls under way without a warning of a leak', async () => {
+    const warnings: Error[] = [];
+    const remember = (warning: Error) => void warnings.push(warning);
+    process.on('warning', remember);
+    cleanups.push(() => process.off('warning', remember));
+    const { client } = await start();
+    await Promise.all(Array.from({ length: 50 }, () => client.authorize(QUESTION)));
+    // Warnings are told in a later turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).toEqual([]);
+  });
+
   it('ends at its deadline', async () => {
     const { client, authorizer } = await start();
     authorizer.answer('m', () => new Promise(() => {}));
