@@ -209,8 +209,8 @@ export async function rawCall(
     let status: string | undefined;
     let message: string | undefined;
     const note = (received: Record<string, unknown>) => {
-      if (received['grpc-status'] !== undefined) status = String(received['grpc-status']);
-      if (received['grpc-message'] !== undefined) message = decodeURIComponent(String(received['grpc-message']));
+      if (received['grpc-status'] !== undefined) status = received['grpc-status'] as string;
+      if (received['grpc-message'] !== undefined) message = decodeURIComponent(received['grpc-message'] as string);
     };
     stream.on('response', (received) => {
       httpStatus = received[':status'];

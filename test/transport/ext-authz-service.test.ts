@@ -37,7 +37,7 @@ beforeAll(async () => {
   server.addService(service.definition, service.implementation);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
+      error ? reject(error as Error) : resolve(bound),
     );
   });
   client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());

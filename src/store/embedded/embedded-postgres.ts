@@ -96,7 +96,13 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     return {
       url: urlTo(NAME, first.port),
       stop: () => {
-        stopping ??= keeper.stop().finally(release);
+        stopping ??= (async () => {
+          try {
+            await keeper.stop();
+          } finally {
+            await release();
+          }
+        })();
         return stopping;
       },
     };
