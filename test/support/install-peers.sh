@@ -3,8 +3,8 @@
 #
 #   test/support/install-peers.sh            into node_modules/.cache/latchkey-peers (or $LATCHKEY_PEERS_DIR)
 #
-# Needs: Debian's apt (as root) for nginx, Python 3.10 or newer with venv for Envoy and the platform's SDK, Go 1.25 or
-# newer for Caddy.
+# Needs: Debian's apt (as root) for nginx, Python 3.10 or newer with venv for Envoy, grpcio and the platform's SDK, Go 1.25 or
+# newer for Caddy and grpcurl.
 set -eu
 
 peers=${LATCHKEY_PEERS_DIR:-node_modules/.cache/latchkey-peers}
@@ -14,6 +14,8 @@ noclick_version=0.1.1
 # What the SDK means by its extra `asyncio_client`, which newer releases of python-socketio do not have.
 aiohttp_version=3.14.5
 caddy_version=v2.11.9
+grpcurl_version=v1.9.4
+grpcio_version=1.85.1
 
 mkdir -p "$peers/bin"
 
@@ -48,4 +50,21 @@ if ! [ -x "$peers/bin/caddy" ] && ! command -v caddy >/dev/null; then
   bin=$(cd "$peers/bin" && pwd)
   GOBIN="$bin" go install "github.com/caddyserver/caddy/v2/cmd/caddy@$caddy_version" 2>/dev/null ||
     GOBIN="$bin" go install "github.com/caddyserver/caddy/v2/cmd/caddy@$caddy_version"
+fi
+
+if ! [ -x "$peers/bin/grpcurl" ] && ! command -v grpcurl >/dev/null; then
+  say "grpcurl $grpcurl_version by go install"
+  bin=$(cd "$peers/bin" && pwd)
+  GOBIN="$bin" go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$grpcurl_version"
+fi
+
+stamp="$peers/grpcio/latchkey-$grpcio_version"
+if ! [ -e "$stamp" ]; then
+  say "grpcio $grpcio_version from PyPI"
+  # Apart from the other Python programs, which want another protobuf.
+  rm -rf "$peers/grpcio"
+  python3 -m venv "$peers/grpcio"
+  "$peers/grpcio/bin/pip" install --quiet --disable-pip-version-check \
+    "grpcio==$grpcio_version" "grpcio-reflection==$grpcio_version"
+  touch "$stamp"
 fi
