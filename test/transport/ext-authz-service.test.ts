@@ -37,7 +37,7 @@ beforeAll(async () => {
   server.addService(service.definition, service.implementation);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error as Error) : resolve(bound),
+      error ? reject(error) : resolve(bound),
     );
   });
   client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
@@ -261,7 +261,7 @@ describe('a check that cannot be read', () => {
     for (const bytes of [[0x0a], [0x0a, 0x05, 0x01], [0xff, 0xff, 0xff], [0x0f, 0x00], [0x0a, 0x02, 0x22, 0x7f]]) {
       const response = await new Promise<CheckResponse>((resolve, reject) => {
         const done = (error: unknown, value?: CheckResponse) =>
-          error ? reject(error) : resolve(value as CheckResponse);
+          error ? reject(error as Error) : resolve(value as CheckResponse);
         client.makeUnaryRequest(CHECK.path, (raw: Buffer) => raw, CHECK.responseDeserialize, Buffer.from(bytes), done);
       });
       expect(deniedOf(response).status?.code).toBe(401);
