@@ -1,4 +1,4 @@
-import { isAscii, isUtf8 } from 'node:buffer';
+import { isUtf8 } from 'node:buffer';
 import { ALL_PERMISSIONS, Permission, permissionBit, permissionNames } from '../../domain/permissions.js';
 import { REASONS, Reason } from '../../domain/reason.js';
 import { Decision } from '../../gen/latchkey/v1/decision.js';
@@ -50,8 +50,8 @@ const reader = new WireReader();
  */
 export function decodeQuestion(bytes: Buffer): Question | BrokenMessage {
   const question: Question = { key: '', workflowId: '', method: '' };
-  return reading(bytes, (ascii) => {
-    readQuestion(question, ascii, bytes);
+  return reading(bytes, () => {
+    readQuestion(question, bytes);
     return question;
   });
 }
@@ -59,7 +59,7 @@ export function decodeQuestion(bytes: Buffer): Question | BrokenMessage {
 /** Decodes an `AuthorizeBatchRequest`; more than {@link BATCH_MAX} questions make it broken. */
 export function decodeBatch(bytes: Buffer): Question[] | BrokenMessage {
   const questions: Question[] = [];
-  return reading(bytes, (ascii) => {
+  return reading(bytes, () => {
     const { end } = reader;
     while (reader.position < end) {
       const tag = reader.tag();
@@ -70,7 +70,7 @@ export function decodeBatch(bytes: Buffer): Question[] | BrokenMessage {
       if (questions.length === BATCH_MAX) throw new BrokenMessage(`A batch holds at most ${BATCH_MAX} requests.`);
       const question: Question = { key: '', workflowId: '', method: '' };
       reader.end = reader.endOfField();
-      readQuestion(question, ascii, bytes);
+      readQuestion(question, bytes);
       reader.end = end;
       questions.push(question);
     }
@@ -81,13 +81,13 @@ export function decodeBatch(bytes: Buffer): Question[] | BrokenMessage {
 /** Decodes an `AuthorizeStreamRequest`. One without a request asks with an empty key. */
 export function decodeStreamQuestion(bytes: Buffer): StreamQuestion | BrokenMessage {
   const question: StreamQuestion = { key: '', workflowId: '', method: '', correlationLow: 0, correlationHigh: 0 };
-  return reading(bytes, (ascii) => {
+  return reading(bytes, () => {
     const { end } = reader;
     while (reader.position < end) {
       const tag = reader.tag();
       if (tag === TAG_STREAM_REQUEST) {
         reader.end = reader.endOfField();
-        readQuestion(question, ascii, bytes);
+        readQuestion(question, bytes);
         reader.end = end;
       } else if (tag === TAG_STREAM_CORRELATION) {
         question.correlationLow = reader.varint();
@@ -160,11 +160,11 @@ const TAG_PERMISSIONS = 0x32;
 const TAG_REQUIRED_PERMISSION = 0x38;
 const TAG_APP_ID = 0x42;
 
-/** Runs one decoding with the shared reader. `ascii`: no text in the message needs a check of its encoding. */
-function reading<T>(bytes: Buffer, decode: (ascii: boolean) => T): T | BrokenMessage {
+/** Runs one decoding with the shared reader. */
+function reading<T>(bytes: Buffer, decode: () => T): T | BrokenMessage {
   reader.reset(bytes);
   try {
-    return decode(isAscii(bytes));
+    return decode();
   } catch (error) {
     if (error instanceof BrokenMessage) return error;
     throw error;
@@ -173,26 +173,33 @@ function reading<T>(bytes: Buffer, decode: (ascii: boolean) => T): T | BrokenMes
   }
 }
 
-function readQuestion(question: Question, ascii: boolean, bytes: Buffer): void {
+function readQuestion(question: Question, bytes: Buffer): void {
   while (reader.position < reader.end) {
     const tag = reader.tag();
-    if (tag === TAG_KEY) question.key = readText('key', ascii, bytes);
-    else if (tag === TAG_WORKFLOW) question.workflowId = readText('workflow_id', ascii, bytes);
-    else if (tag === TAG_METHOD) question.method = readText('method', ascii, bytes);
+    if (tag === TAG_KEY) question.key = readText('key', bytes);
+    else if (tag === TAG_WORKFLOW) question.workflowId = readText('workflow_id', bytes);
+    else if (tag === TAG_METHOD) question.method = readText('method', bytes);
     else reader.skip(tag & 7);
   }
 }
 
-function readText(field: string, ascii: boolean, bytes: Buffer): string {
+function readText(field: string, bytes: Buffer): string {
   const end = reader.endOfField();
   const start = reader.position;
   if (end - start > FIELD_BYTES_MAX) {
     throw new BrokenMessage(`The field ${field} is longer than ${FIELD_BYTES_MAX} bytes.`);
   }
-  if (!ascii && !isUtf8(bytes.subarray(start, end))) throw new BrokenMessage(`The field ${field} is not UTF-8.`);
   reader.position = end;
-  return bytes.toString('utf8', start, end);
+  const text = bytes.toString('utf8', start, end);
+  // As many characters as bytes means that each byte became one: an ASCII character, or, where it was no UTF-8, the
+  // replacement character. Only other text needs a closer look, which costs as much as all the rest.
+  const valid = text.length === end - start ? !text.includes(REPLACEMENT) : isUtf8(bytes.subarray(start, end));
+  if (!valid) throw new BrokenMessage(`The field ${field} is not UTF-8.`);
+  return text;
 }
+
+/** What decoding puts in the place of bytes that are not UTF-8. */
+const REPLACEMENT = '\uFFFD';
 
 /** The permission numbers of each set, as the packed field holds them. */
 const PACKED_PERMISSIONS: readonly Uint8Array[] = Array.from({ length: ALL_PERMISSIONS + 1 }, (_, set) =>

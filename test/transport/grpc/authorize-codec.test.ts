@@ -179,6 +179,30 @@ describe('the hand-written codec', () => {
     expect(decodeQuestion(Buffer.from(bytes))).toBeInstanceOf(BrokenMessage);
   });
 
+  it('finds text broken exactly when it is not UTF-8', () => {
+    const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+    const pieces = fc.oneof(
+      fc.uint8Array({ minLength: 1, maxLength: 4 }),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 4 }).map((piece) => new TextEncoder().encode(piece)),
+      fc.constant(new TextEncoder().encode('\uFFFD')),
+    );
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 8 }), (all) => {
+        const bytes = Buffer.concat(all);
+        let text: string | null = null;
+        try {
+          text = strict.decode(bytes);
+        } catch {
+          // Not UTF-8.
+        }
+        const decoded = decodeQuestion(Buffer.concat([Buffer.from([0x12, bytes.length]), bytes]));
+        if (text === null) expect(decoded).toBeInstanceOf(BrokenMessage);
+        else expect(decoded).toMatchObject({ workflowId: text });
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
   it.each(['key', 'workflowId', 'method'] as const)('allows 4096 bytes in %s and not one more', (field) => {
     const blank = { key: '', workflowId: '', method: '' };
     const encode = (value: string) => Buffer.from(AuthorizeRequest.encode({ ...blank, [field]: value }).finish());
