@@ -43,6 +43,7 @@ import { PostgresUsageSink } from './store/postgres/postgres-usage-sink.js';
 import { PostgresWorkflowSource } from './store/postgres/postgres-workflow-source.js';
 import { pruneEvents } from './store/postgres/prune-events.js';
 import { QueryRunner } from './store/postgres/run-query.js';
+import { workflowsRaiseEvents } from './store/postgres/workflows-raise-events.js';
 import type { ExtractionRules } from './transport/extract.js';
 import { appKeyService } from './transport/grpc/app-key-service.js';
 import { authorizationService } from './transport/grpc/authorization-service.js';
@@ -270,6 +271,7 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
       lease,
       metrics,
       maxWorkflows: config.cacheMaxKeys,
+      ...((await workflowsRaiseEvents(runner)) ? {} : { maxAge: { ms: config.leaseMs, clock: systemClock } }),
     },
     protections,
   );
