@@ -147,7 +147,7 @@ async function start(config: Config, parts: AppParts, registry: Registry, stack:
   const base: Foundation = { config, logger, metrics, registry, stack, readiness, protections, tls };
   const catalogue = await loadCatalogue(config);
   const metricsUrl = await startMetrics(base, parts.otherMetrics ?? null);
-  const database = await openDatabase(config, logger, metrics, stack);
+  const database = await connectDatabase(config, logger, metrics, stack);
   readiness.mark('database', true);
   const core = await startCore(base, database, catalogue);
   const rules = await startRoutes(base, catalogue);
@@ -171,7 +171,7 @@ async function loadCatalogue({ methodsFile }: Config): Promise<MethodCatalogue> 
 }
 
 /** An open database: where it is, and how to run statements on it. */
-export interface OpenDatabase {
+interface OpenDatabase {
   readonly url: string;
   readonly listenUrl: string;
   readonly runner: QueryRunner;
@@ -182,7 +182,7 @@ export interface OpenDatabase {
  * Opens the configured database, the embedded one with its schema and seed. Rejects when its schema does not fit this
  * program. Closed by unwinding the stack.
  */
-export async function openDatabase(
+async function connectDatabase(
   config: Config,
   logger: Logger,
   metrics: Metrics,
