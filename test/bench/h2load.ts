@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,29 +16,44 @@ export interface Load {
 /** How to load. */
 export interface LoadPlan {
   readonly url: string;
-  /** The message, without the five bytes that gRPC puts in front. */
-  readonly message: Buffer;
+  /** The messages of each call, without the five bytes that gRPC puts in front; several for a stream. */
+  readonly messages: readonly Buffer[];
   readonly requests: number;
   readonly connections: number;
   /** Calls that each connection keeps open. */
   readonly concurrency: number;
   /** Calls a second in all; without it as fast as they are answered. */
   readonly perSecond?: number;
+  /** Core of the load; default 0. `null`: any. */
+  readonly core?: string | null;
 }
 
-/** Calls a unary gRPC method with h2load, and fails unless every call ended with HTTP status 200. */
+const INSTALL = 'h2load is not installed; the rows that need it are left out (Debian: apt-get install nghttp2-client)';
+
+/** Throws {@link Unmeasurable}, with what to install, when the load generator is missing. */
+export function requireH2load(): void {
+  if (spawnSync('taskset', ['--version']).error !== undefined) {
+    throw new Unmeasurable(
+      'taskset is not installed; it keeps server and load apart (Debian: apt-get install util-linux)',
+    );
+  }
+  if (spawnSync('h2load', ['--version']).error !== undefined) throw new Unmeasurable(INSTALL);
+}
+
+/** Calls a gRPC method with h2load, and fails unless every call ended with HTTP status 200. */
 export async function h2load(plan: LoadPlan): Promise<Load> {
+  requireH2load();
   const dir = mkdtempSync(join(tmpdir(), 'latchkey-bench-'));
   try {
     const body = join(dir, 'body.bin');
     const log = join(dir, 'log.tsv');
-    const length = Buffer.alloc(5);
-    length.writeUInt32BE(plan.message.length, 1);
-    writeFileSync(body, Buffer.concat([length, plan.message]));
+    writeFileSync(body, Buffer.concat(plan.messages.map(framed)));
     const args = ['-n', plan.requests, '-c', plan.connections, '-m', plan.concurrency].map(String);
     if (plan.perSecond !== undefined) args.push('--rps', (plan.perSecond / plan.connections).toFixed(2));
     args.push('-H', 'content-type: application/grpc', '-H', 'te: trailers', '-d', body, '--log-file', log, plan.url);
-    const { stdout } = await runOnCore(0, 'h2load', args);
+    const { core = '0' } = plan;
+    const pinned = core === null ? ['h2load', ...args] : ['taskset', '-c', core, 'h2load', ...args];
+    const { stdout } = await promisify(execFile)(pinned[0] as string, pinned.slice(1), { maxBuffer: 1 << 24 });
     const { succeeded, perSecond } = readReport(stdout);
     if (succeeded !== plan.requests) throw new Error(`${plan.requests - succeeded} of ${plan.requests} calls failed`);
     const micros = readFileSync(log, 'utf8')
@@ -52,15 +67,11 @@ export async function h2load(plan: LoadPlan): Promise<Load> {
   }
 }
 
-async function runOnCore(core: number, command: string, args: readonly string[]): Promise<{ readonly stdout: string }> {
-  try {
-    return await promisify(execFile)('taskset', ['-c', String(core), command, ...args], { maxBuffer: 1 << 24 });
-  } catch (error) {
-    const { code, stderr } = error as { code?: unknown; stderr?: string };
-    if (code === 'ENOENT') throw new Unmeasurable('taskset (util-linux) is not installed');
-    if (code === 127) throw new Unmeasurable('h2load is not installed (Debian: apt-get install nghttp2-client)');
-    throw new Error(`h2load failed: ${stderr ?? String(error)}`);
-  }
+/** A message as gRPC puts it on the wire, uncompressed. */
+function framed(message: Buffer): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
 }
 
 function readReport(text: string): { readonly succeeded: number; readonly perSecond: number } {

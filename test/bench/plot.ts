@@ -17,10 +17,10 @@ export function plotFindings(
   const height = rows.length * (BAR + 10) + 70;
   const bars = rows.map(({ row, finding }, index) => {
     const { score, bound } = finding;
-    const limit = 'atMost' in bound ? bound.atMost : bound.atLeast;
+    const limit = bound === undefined ? score : 'atMost' in bound ? bound.atMost : bound.atLeast;
     const length = Math.min((score / limit) * BOUND_AT, WIDTH - LEFT - 110);
     const y = 40 + index * (BAR + 10);
-    const sign = 'atMost' in bound ? '≤' : '≥';
+    const sign = bound !== undefined && 'atMost' in bound ? '≤' : '≥';
     const text = `${Number(score.toPrecision(3)).toLocaleString('en')} (${sign} ${limit.toLocaleString('en')})`;
     return [
       `<text x="${LEFT - 8}" y="${y + 15}" text-anchor="end">${escapeXml(`${row.name}: ${finding.what}`)}</text>`,
@@ -41,6 +41,7 @@ export function plotFindings(
   ].join('\n');
 }
 
-function escapeXml(text: string): string {
+/** Text that may stand in an SVG. */
+export function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

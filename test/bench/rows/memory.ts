@@ -12,6 +12,8 @@ const KEYS_AN_ACCOUNT = 10;
 export const memoryRow: Row = {
   name: 'memory',
   title: 'memory of cached keys',
+  method:
+    'A cache filled by a million look-ups in a process of its own, without anything else in it; heap and external memory after a forced collection, less what there was before, and the resident size then.',
   async run({ say }): Promise<readonly Finding[]> {
     const findings: Finding[] = [];
     for (const scope of ['unscoped', 'scoped'] as const) {
