@@ -17,6 +17,8 @@ export interface CertificateOptions {
   readonly dns?: readonly string[];
   readonly uris?: readonly string[];
   readonly ips?: readonly string[];
+  /** When it expires; 2099 when left out. */
+  readonly notAfter?: Date;
 }
 
 /** An authority that signs certificates. */
@@ -35,7 +37,7 @@ export class CertificateAuthority {
   }
 
   /** Issues a certificate for both ends of a connection. */
-  issue({ commonName, dns = [], uris = [], ips = [] }: CertificateOptions): Certificate {
+  issue({ commonName, dns = [], uris = [], ips = [], notAfter }: CertificateOptions): Certificate {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
     const names = [
       ...dns.map((name) => tlv(0x82, Buffer.from(name))),
@@ -44,19 +46,24 @@ export class CertificateAuthority {
     ];
     const extensions = names.length === 0 ? [] : [extension('2.5.29.17', sequence(...names))];
     return {
-      cert: this.signed(distinguishedName(commonName), publicKey, extensions),
+      cert: this.signed(distinguishedName(commonName), publicKey, extensions, notAfter),
       key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     };
   }
 
-  private signed(subject: Buffer, publicKey: KeyObject, extensions: readonly Buffer[]): string {
+  private signed(
+    subject: Buffer,
+    publicKey: KeyObject,
+    extensions: readonly Buffer[],
+    notAfter: Date = new Date('2099-12-31T23:59:59Z'),
+  ): string {
     const algorithm = sequence(objectId('1.2.840.10045.4.3.2')); // ECDSA with SHA-256
     const toSign = sequence(
       tlv(0xa0, integer(Buffer.from([2]))), // version 3
       integer(Buffer.concat([Buffer.from([1]), randomBytes(8)])),
       algorithm,
       this.name,
-      sequence(tlv(0x17, Buffer.from('200101000000Z')), tlv(0x18, Buffer.from('20991231235959Z'))),
+      sequence(tlv(0x17, Buffer.from('200101000000Z')), tlv(0x18, Buffer.from(generalizedTime(notAfter)))),
       subject,
       publicKey.export({ type: 'spki', format: 'der' }),
       tlv(
@@ -73,6 +80,10 @@ export class CertificateAuthority {
     const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
     return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
   }
+}
+
+function generalizedTime(date: Date): string {
+  return `${date.toISOString().slice(0, 19).replace(/[-T:]/g, '')}Z`;
 }
 
 /** One DER element. */

