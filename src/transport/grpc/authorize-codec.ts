@@ -270,6 +270,9 @@ function writeVerdict(bytes: Buffer, position: number, verdict: Verdict): number
   return writeText(bytes, at, TAG_APP_ID, key.appId);
 }
 
+/** Most characters of a text whose length in UTF-8, at three bytes a character, surely fits one byte as a varint. */
+const SHORT_TEXT = 42;
+
 function textSize(text: string): number {
   if (text === '') return 0;
   const length = Buffer.byteLength(text);
@@ -279,6 +282,11 @@ function textSize(text: string): number {
 function writeText(bytes: Buffer, position: number, tag: number, text: string): number {
   if (text === '') return position;
   bytes[position] = tag;
+  if (text.length <= SHORT_TEXT) {
+    const length = bytes.write(text, position + 2, 'utf8');
+    bytes[position + 1] = length;
+    return position + 2 + length;
+  }
   const at = writeVarint(bytes, position + 1, Buffer.byteLength(text));
   return at + bytes.write(text, at, 'utf8');
 }

@@ -133,6 +133,16 @@ describe('the hand-written codec', () => {
     );
   });
 
+  it.each([0, 1, 41, 42, 43, 127, 128, 16_384])('writes ids of %i characters of three bytes each', (length) => {
+    const id = '☂'.repeat(length);
+    const given: Verdict = {
+      reason: Reason.GRANTED,
+      key: keyRecord({ id, accountId: id, appId: id }),
+      method: undefined,
+    };
+    expect(AuthorizeResponse.decode(encodeVerdict(given))).toEqual(expected(given));
+  });
+
   it('never takes an answer without identity for an allowance', () => {
     for (const reason of REASONS) {
       const answer = AuthorizeResponse.decode(encodeVerdict({ reason, key: null, method: undefined }));
