@@ -37,6 +37,7 @@ export default defineConfig({
       withDatabase('integration', 60_000),
       withDatabase('process', 60_000),
       withDatabase('mesh', 120_000),
+      withDatabase('deploy', 240_000),
       withDatabase('browser', 120_000),
       withDatabase('fault', 180_000),
       { test: { name: 'root', include: ['test/*.test.ts'], testTimeout: 10_000 } },
