@@ -31,6 +31,13 @@ describe('the documentation', () => {
     for (const { variable } of Object.values(SETTINGS)) expect(page).toContain(`\`${variable}\``);
   });
 
+  it('has a section in the runbook for every alert', () => {
+    const alerts = [...readFileSync('deploy/prometheus/rules.yaml', 'utf8').matchAll(/- alert: (\w+)/g)];
+    const sections = [...readFileSync(OPERATIONS_PAGE, 'utf8').matchAll(/^#### (Latchkey\w+)$/gm)];
+    expect(sections.map(([, name]) => name).sort()).toEqual(alerts.map(([, name]) => name).sort());
+    expect(alerts.length).toBeGreaterThan(0);
+  });
+
   it('links only to files that exist', () => {
     const broken = pages().flatMap((page) =>
       linkedFiles(page)
