@@ -15,6 +15,9 @@ const SECRETS: Readonly<Record<string, string>> = {
   'key-tag-secrets': 'a'.repeat(32),
 };
 
+type Labels = Readonly<Record<string, string>>;
+type Selector = { readonly matchLabels: Labels };
+
 /** The environment that a container's process finds. */
 function environmentOf({ env = [] }: Container): Record<string, string> {
   const value = (each: (typeof env)[number]) => {
@@ -26,6 +29,13 @@ function environmentOf({ env = [] }: Container): Record<string, string> {
 
 const named = (objects: readonly KubernetesObject[], kind: string, name: string) =>
   objects.find((each) => each.kind === kind && each.metadata.name === name);
+
+/** The labels by which an object selects pods. */
+function selectorOf({ kind, spec }: KubernetesObject): Labels | undefined {
+  const { selector, podSelector } = spec as { selector?: Labels | Selector; podSelector?: Selector };
+  if (kind === 'Service') return selector as Labels | undefined;
+  return kind === 'NetworkPolicy' ? podSelector?.matchLabels : (selector as Selector | undefined)?.matchLabels;
+}
 
 describeWithPeer('kubectl', 'the overlays for Kubernetes', () => {
   describe.each([
@@ -126,16 +136,9 @@ describeWithPeer('kubectl', 'the overlays for Kubernetes', () => {
     it('selects the pods that it makes', () => {
       const [deployment] = workloads.filter(({ kind }) => kind === 'Deployment');
       const labels = deployment?.spec.template.metadata?.labels ?? {};
-      const selectors = objects.flatMap(({ kind, spec }) => {
-        const { selector, podSelector } = (spec ?? {}) as {
-          selector?: { matchLabels?: Record<string, string> } & Record<string, unknown>;
-          podSelector?: { matchLabels: Record<string, string> };
-        };
-        if (kind === 'NetworkPolicy') return [podSelector?.matchLabels];
-        if (kind === 'Service') return [selector];
-        if (kind === 'PodDisruptionBudget' || kind === 'Deployment') return [selector?.matchLabels];
-        return [];
-      });
+      const selectors = objects
+        .filter(({ kind }) => ['Deployment', 'Service', 'PodDisruptionBudget', 'NetworkPolicy'].includes(kind))
+        .map(selectorOf);
       expect(selectors.length).toBeGreaterThan(2);
       for (const selector of selectors) expect(labels).toMatchObject(selector ?? { missing: true });
     });
