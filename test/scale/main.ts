@@ -1,0 +1,73 @@
+// npm run scale -- [--sidecars 1,8,32,64] [--loads 0,0.7] [--revocations 300] [--lease-ms 3000] [--write]
+//
+// Measures fleets of sidecars on a PostgreSQL of its own: renewals, CPU, and how long revocations take to be confirmed,
+// idle and with decisions on every sidecar. Calculates from that what larger fleets cost. `--write` replaces
+// docs/scale.json and the plots in docs/images.
+import { writeFile } from 'node:fs/promises';
+import { cpus, loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { silentLogger } from '../../src/ports/logger.js';
+import { migrate } from '../../src/store/postgres/migrate.js';
+import { PostgresServer } from '../support/postgres-server.js';
+import { calculate, calibrate } from './calculate.js';
+import { type FleetMeasured, measureFleet, summaryOf } from './measure.js';
+import { plotConfirmations, plotScale } from './plot.js';
+
+const { values } = parseArgs({
+  options: {
+    sidecars: { type: 'string', default: '1,8,32,64' },
+    loads: { type: 'string', default: '0,0.7' },
+    revocations: { type: 'string', default: '300' },
+    'lease-ms': { type: 'string', default: '3000' },
+    write: { type: 'boolean', default: false },
+  },
+});
+
+const SIZES = [1, 8, 32, 64, 100, 300, 1_000, 3_000, 10_000] as const;
+const numbers = (text: string) => text.split(',').map(Number);
+
+const server = await PostgresServer.create({ max_connections: '600', shared_buffers: '128MB' });
+const measured: FleetMeasured[] = [];
+const otherLoadBefore = loadavg()[0] ?? 0;
+try {
+  await migrate({ url: server.url, logger: silentLogger });
+  await server.query('CREATE TABLE public.bare (id int PRIMARY KEY, at timestamptz)');
+  await server.query('INSERT INTO public.bare SELECT i, now() FROM generate_series(0, 999) AS i');
+  for (const sidecars of numbers(values.sidecars)) {
+    for (const load of numbers(values.loads)) {
+      console.error(`measuring ${sidecars} sidecars, ${load === 0 ? 'idle' : `${load * 100} % busy deciding`}`);
+      const fleet = await measureFleet(server, {
+        sidecars,
+        load,
+        leaseMs: Number(values['lease-ms']),
+        revocations: Number(values.revocations),
+        calmS: 9,
+      });
+      measured.push(fleet);
+      console.error(JSON.stringify(summaryOf(fleet)));
+    }
+  }
+} finally {
+  await server.destroy();
+}
+
+const costs = calibrate(measured);
+const calculated = SIZES.map((sidecars) => calculate(costs, sidecars, Number(values['lease-ms'])));
+const conditions = {
+  at: new Date().toISOString(),
+  cores: cpus().length,
+  cpu: cpus()[0]?.model ?? '',
+  node: process.version,
+  loadAverageBefore: otherLoadBefore,
+  revocationsEach: Number(values.revocations),
+};
+const report = { conditions, measured: measured.map(summaryOf), costs, calculated };
+console.log(JSON.stringify(report, null, 2));
+if (values.write) {
+  await writeFile('docs/scale.json', `${JSON.stringify(report, null, 2)}\n`);
+  const caption = `${conditions.cores} cores (${conditions.cpu}), Node.js ${conditions.node}, PostgreSQL with fsync, ${conditions.revocationsEach} revocations each`;
+  await writeFile('docs/images/confirmation-times.svg', plotConfirmations(measured, caption));
+  await writeFile('docs/images/scale.svg', plotScale(measured.map(summaryOf), calculated, caption));
+}
+// Pools with idle connections would keep the process.
+process.exit();
