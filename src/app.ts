@@ -57,6 +57,7 @@ import { createMetricsApp } from './transport/http/metrics-app.js';
 import { createSessions } from './transport/http/sessions/create-sessions.js';
 import { settingsPage } from './transport/http/settings/settings-page.js';
 import { RoutesWatcher } from './transport/routes-watcher.js';
+import { removeStaleSocket } from './transport/stale-socket.js';
 import { type TlsFiles, type TlsMaterial, watchTlsFiles } from './transport/tls-files.js';
 
 /** What the process tells the application about itself, and what tests replace. */
@@ -467,6 +468,11 @@ function httpTls(tls: TlsFiles | null, refuseStrangers: boolean): TlsServerOptio
   };
 }
 
+/** Removes the socket files that a killed process left behind at these addresses, so that they can be bound again. */
+export async function clearSocketFiles(addresses: readonly ListenAddress[]): Promise<void> {
+  for (const address of addresses) if (address.kind === 'unix') await removeStaleSocket(address.path);
+}
+
 function secureContextOf({ cert, key, clientCa }: TlsMaterial) {
   return { cert, key, ...(clientCa === null ? {} : { ca: clientCa }) };
 }
@@ -484,6 +490,7 @@ async function listen(base: Foundation, app: FastifyInstance, address: ListenAdd
     forced.addEventListener('abort', () => app.server.closeAllConnections(), { once: true });
     await app.close();
   });
+  await clearSocketFiles([address]);
   await app.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port });
   const unsubscribe = base.tls?.subscribe((material) => {
     (app.server as unknown as TlsServer).setSecureContext(secureContextOf(material));

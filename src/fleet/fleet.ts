@@ -1,5 +1,12 @@
 import cluster, { type Worker } from 'node:cluster';
-import { type App, type AppAddresses, type AppParts, createApp, type MetricsSnapshot } from '../app.js';
+import {
+  type App,
+  type AppAddresses,
+  type AppParts,
+  clearSocketFiles,
+  createApp,
+  type MetricsSnapshot,
+} from '../app.js';
 import type { Config } from '../config.js';
 import { systemClock } from '../observability/system-clock.js';
 import { systemTimers } from '../observability/system-timers.js';
@@ -64,6 +71,8 @@ class Fleet {
       listenUrl: database.kind === 'url' ? database.listenUrl : addresses.databaseUrl,
     };
     try {
+      // Here, because a worker cannot tell a file that was left behind from one that a sibling is about to serve.
+      await clearSocketFiles(this.config.grpcAddresses);
       await Promise.all(Array.from({ length: this.config.workers }, () => this.fork()));
     } catch (error) {
       await this.stop().catch(() => {});

@@ -1,13 +1,14 @@
+import cluster from 'node:cluster';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import type { ListenAddress } from '../../config.js';
 import type { Timers } from '../../ports/clock.js';
 import type { Logger } from '../../ports/logger.js';
 import type { Readiness } from '../../service/readiness.js';
+import { removeStaleSocket } from '../stale-socket.js';
 import type { GrpcService } from './grpc-service.js';
 import { Health } from './health.js';
 import { StreamingCalls } from './interceptors/streaming-calls.js';
 import { addReflection, REFLECTION_SERVICES } from './reflection.js';
-import { removeStaleSocket } from './stale-socket.js';
 
 /** What a gRPC server is made of. */
 export interface GrpcServerParts {
@@ -21,19 +22,15 @@ export interface GrpcServerParts {
   readonly tls: ServerCredentials | null;
 }
 
-/** How to bind one address. */
-export interface BindOptions {
-  /**
-   * Look for a socket file left behind by a killed process, and remove it. On by default; off in a worker process, whose
-   * address its siblings may be serving already.
-   */
-  readonly removeStaleSocket?: boolean;
-}
-
 /** A running gRPC server. */
 export interface GrpcServer {
-  /** Listens on one more address and returns it with the port that was bound. Rejects with a readable error. */
-  bind(address: ListenAddress, options?: BindOptions): Promise<string>;
+  /**
+   * Listens on one more address and returns it with the port that was bound. Rejects with a readable error.
+   *
+   * The socket file of a killed process is taken over. Not in a worker of a cluster, where siblings may be serving the
+   * same file: there the first process must have removed it.
+   */
+  bind(address: ListenAddress): Promise<string>;
   /**
    * Stops gracefully: health says `NOT_SERVING`, no new connection or call is taken, open streams end with `UNAVAILABLE`,
    * running calls get `deadlineMs` to finish, and what is left then is cut. Returns whether nothing had to be cut.
@@ -118,8 +115,8 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
   }
 
   return {
-    async bind(address, options = {}) {
-      if (address.kind === 'unix' && (options.removeStaleSocket ?? true)) await removeStaleSocket(address.path);
+    async bind(address) {
+      if (address.kind === 'unix' && !cluster.isWorker) await removeStaleSocket(address.path);
       const target = address.kind === 'unix' ? `unix:${address.path}` : hostAndPort(address.host, address.port);
       const credentials = address.kind === 'tcp' && tls !== null ? tls : ServerCredentials.createInsecure();
       const port = await new Promise<number>((resolve, reject) => {

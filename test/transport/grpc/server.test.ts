@@ -17,7 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ListenAddress } from '../../../src/config.js';
 import type { AuthorizeResponse } from '../../../src/gen/latchkey/v1/authorization_service.js';
 import { Readiness } from '../../../src/service/readiness.js';
-import { removeStaleSocket } from '../../../src/transport/grpc/stale-socket.js';
+import { removeStaleSocket } from '../../../src/transport/stale-socket.js';
 import {
   ANY_PORT,
   authorizationClient,
