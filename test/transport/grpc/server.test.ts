@@ -22,6 +22,7 @@ import {
   ANY_PORT,
   authorizationClient,
   closing,
+  errorReason,
   FakeAuthorizer,
   framed,
   startGrpcServer,
@@ -153,7 +154,9 @@ describe('drain', () => {
     await until(() => authorizer.asked.length === 1 && seen.length === 1 && server.openStreams === 2);
 
     const drained = server.drain(60_000);
-    expect(await streamEnded).toMatchObject({ code: status.UNAVAILABLE });
+    const error = await streamEnded;
+    expect(error).toMatchObject({ code: status.UNAVAILABLE });
+    expect(errorReason(error)).toBe('UNAVAILABLE');
     expect(await ended).toMatchObject({ code: status.UNAVAILABLE });
     expect(seen).toEqual(['SERVING', 'NOT_SERVING']);
     decide();

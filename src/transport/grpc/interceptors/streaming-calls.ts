@@ -1,10 +1,12 @@
-import {
+import type {
   Metadata,
-  type ServerInterceptingCall,
-  type ServerInterceptingCallInterface,
-  type ServerInterceptor,
-  status,
+  ServerInterceptingCall,
+  ServerInterceptingCallInterface,
+  ServerInterceptor,
 } from '@grpc/grpc-js';
+import { Failure } from '../../../domain/failure.js';
+import { silentLogger } from '../../../ports/logger.js';
+import { failedCall } from '../status.js';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
@@ -50,17 +52,15 @@ export class StreamingCalls {
   }
 }
 
-const DRAINING: CallStatus = {
-  code: status.UNAVAILABLE,
-  details: 'The server is shutting down; connect again.',
-  metadata: new Metadata(),
-};
+const DRAINING: CallStatus = failedCall(
+  new Failure('unavailable', 'The server is shutting down; connect again.'),
+  silentLogger,
+);
 
-const TOO_MANY: CallStatus = {
-  code: status.RESOURCE_EXHAUSTED,
-  details: 'Too many streams are open at this server; try again later.',
-  metadata: new Metadata(),
-};
+const TOO_MANY: CallStatus = failedCall(
+  new Failure('overloaded', 'Too many streams are open at this server; try again later.'),
+  silentLogger,
+);
 
 /** Passes everything on, until a status has been sent; after that, nothing. */
 class TrackedCall implements ServerInterceptingCallInterface {
