@@ -1,4 +1,4 @@
-import type { AuthorizeResponse } from '../gen/latchkey/v1/authorization_service.js';
+import type { AuthorizeRequest, AuthorizeResponse } from '../gen/latchkey/v1/authorization_service.js';
 import { Permission, Decision as ProtoDecision, Reason as ProtoReason } from '../gen/latchkey/v1/decision.js';
 
 /** Why a decision came out as it did; `UNKNOWN_REASON` is one that this version of the client does not know. */
@@ -45,6 +45,11 @@ export interface Decision {
   readonly requiredPermission: PermissionName | null;
   /** The published app that the key was minted for; empty for a user key. */
   readonly appId: string;
+}
+
+/** A question as it is sent. */
+export function requestOf({ key, workflowId = '', method }: Question): AuthorizeRequest {
+  return { key, workflowId, method };
 }
 
 /** Reads an answer. Whatever this version does not know denies. */

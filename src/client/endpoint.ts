@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
 import { type ChannelCredentials, type ChannelOptions, credentials } from '@grpc/grpc-js';
 import { AuthorizationServiceClient } from '../gen/latchkey/v1/authorization_service.js';
 import { HealthWatch } from './health-watch.js';
@@ -9,7 +11,7 @@ export class Endpoint {
   private readonly health: HealthWatch | null;
 
   constructor(address: string, tls: ClientTls | true | undefined, healthChecks: boolean) {
-    this.stub = new AuthorizationServiceClient(address, credentialsOf(tls), channelOptions(tls));
+    this.stub = new AuthorizationServiceClient(address, credentialsOf(address, tls), channelOptions(address, tls));
     this.health = healthChecks ? new HealthWatch(this.stub) : null;
   }
 
@@ -18,21 +20,35 @@ export class Endpoint {
     return this.health?.state !== 'not-serving';
   }
 
+  /** Whether it has said that it is serving. */
+  get serving(): boolean {
+    return this.health?.state === 'serving';
+  }
+
   close(): void {
     this.health?.close();
     this.stub.close();
   }
 }
 
-function credentialsOf(tls: ClientTls | true | undefined): ChannelCredentials {
+/** Name that is sent to a server that is addressed by number: TLS has no way to name a number, and grpc-js must send one. */
+const NAME_OF_A_NUMBER = 'localhost';
+
+function credentialsOf(address: string, tls: ClientTls | true | undefined): ChannelCredentials {
   if (tls === undefined) return credentials.createInsecure();
-  if (tls === true) return credentials.createSsl();
+  const { ca, key, cert, serverName } = tls === true ? {} : tls;
   const bytes = (pem: string | Buffer | undefined) => (pem === undefined ? null : Buffer.from(pem));
-  return credentials.createSsl(bytes(tls.ca), bytes(tls.key), bytes(tls.cert));
+  const ip = serverName === undefined ? ipOf(address) : null;
+  return credentials.createSsl(bytes(ca), bytes(key), bytes(cert), {
+    // Whatever name was sent, the certificate must be of that number.
+    ...(ip === null ? {} : { checkServerIdentity: (_name, certificate) => checkServerIdentity(ip, certificate) }),
+  });
 }
 
-function channelOptions(tls: ClientTls | true | undefined): ChannelOptions {
+function channelOptions(address: string, tls: ClientTls | true | undefined): ChannelOptions {
   const serverName = typeof tls === 'object' ? tls.serverName : undefined;
+  // Without a name grpc-js would send the number as one, which Node.js 26 refuses and older ones warn of.
+  const sentName = serverName ?? (tls !== undefined && ipOf(address) !== null ? NAME_OF_A_NUMBER : undefined);
   return {
     'grpc.enable_channelz': 0,
     // A sidecar is restarted beside its client: it should be found again in a moment, not after seconds.
@@ -42,8 +58,13 @@ function channelOptions(tls: ClientTls | true | undefined): ChannelOptions {
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 5_000,
     'grpc.max_receive_message_length': 16 * 1024 * 1024,
-    ...(serverName === undefined
-      ? {}
-      : { 'grpc.ssl_target_name_override': serverName, 'grpc.default_authority': serverName }),
+    ...(sentName === undefined ? {} : { 'grpc.ssl_target_name_override': sentName }),
+    ...(serverName === undefined ? {} : { 'grpc.default_authority': serverName }),
   };
+}
+
+/** The IP address in `1.2.3.4:50051` or `[::1]:50051`; `null` where a name stands. */
+function ipOf(address: string): string | null {
+  const host = address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  return isIP(host) === 0 ? null : host;
 }

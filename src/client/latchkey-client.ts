@@ -1,11 +1,8 @@
 import { Metadata } from '@grpc/grpc-js';
-import type {
-  AuthorizeBatchResponse,
-  AuthorizeRequest,
-  AuthorizeResponse,
-} from '../gen/latchkey/v1/authorization_service.js';
+import type { AuthorizeBatchResponse, AuthorizeResponse } from '../gen/latchkey/v1/authorization_service.js';
 import { BATCH_MAX, Batcher } from './batcher.js';
-import { type Decision, decisionFromProto, type Question } from './decision.js';
+import { type Decision, decisionFromProto, type Question, requestOf } from './decision.js';
+import { type DecisionStream, LastingDecisionStream } from './decision-stream.js';
 import { Endpoints } from './endpoints.js';
 import { type CallOptions, checkDeadline, checkOptions, type LatchkeyClientOptions } from './options.js';
 import { UndecidedError } from './undecided-error.js';
@@ -23,6 +20,11 @@ export interface LatchkeyClient {
    * decision could not be made.
    */
   authorizeBatch(questions: readonly Question[], options?: CallOptions): Promise<readonly Decision[]>;
+  /**
+   * Decides about many calls over one lasting stream, which costs least for each: for a gateway that asks about every
+   * event of its connections. It is opened by the first question and reconnects by itself.
+   */
+  authorizeStream(): DecisionStream;
   /** Watches revocations, resuming by itself, until its signal aborts, the loop is left or the client is closed. */
   watchRevocations(options?: WatchOptions): AsyncIterable<WatchEvent>;
   /** Closes every connection. Calls under way end with `CANCELLED`; watches end. */
@@ -96,11 +98,8 @@ export function createLatchkeyClient(options: LatchkeyClientOptions): LatchkeyCl
       checkDeadline(call?.deadlineMs);
       return many(questions, call);
     },
+    authorizeStream: () => new LastingDecisionStream({ endpoints, alone: one, deadlineMs: options.deadlineMs }),
     watchRevocations: (watch = {}) => watchRevocations(endpoints, watch),
     close: () => endpoints.close(),
   };
-}
-
-function requestOf({ key, workflowId = '', method }: Question): AuthorizeRequest {
-  return { key, workflowId, method };
 }

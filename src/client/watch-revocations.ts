@@ -2,6 +2,7 @@ import { type ClientReadableStream, status } from '@grpc/grpc-js';
 import type { WatchRevocationsResponse } from '../gen/latchkey/v1/authorization_service.js';
 import { backoffMs } from './backoff.js';
 import type { Endpoints } from './endpoints.js';
+import { firstToAbort } from './first-to-abort.js';
 import { after, pause } from './timing.js';
 import { isServiceError, UndecidedError } from './undecided-error.js';
 
@@ -31,7 +32,12 @@ export type WatchEvent =
       readonly revokedAt: Date | null;
     }
   /** Revocations may have been missed: check every key that is held, now. The watch goes on after the sequence. */
-  | { readonly kind: 'recheck'; readonly sequence: bigint };
+  | { readonly kind: 'recheck'; readonly sequence: bigint }
+  /**
+   * The watch was lost, and is being resumed. Until the next event revocations are not heard of: whoever sends something
+   * of its own accord to the holder of a key waits for it.
+   */
+  | { readonly kind: 'interrupted'; readonly sequence: bigint };
 
 /** A server that was silent for this long, in ms, is taken for lost: three heartbeats. */
 export const SILENCE_MS = 15_000;
@@ -65,6 +71,7 @@ export async function* watchRevocations(
   let begun = sequence !== 0n;
   let recheck = false;
   let failures = 0;
+  let standing = false;
   try {
     while (!signal.aborted) {
       // An empty history has no number to resume after: 0 means "from now on".
@@ -77,6 +84,7 @@ export async function* watchRevocations(
         for await (const message of heard(stream, signal)) {
           failures = 0;
           begun = true;
+          standing = true;
           sequence = message.sequence;
           const event = eventOf(message);
           if (recheck) yield { kind: 'recheck', sequence };
@@ -89,6 +97,8 @@ export async function* watchRevocations(
         if (error.code === status.OUT_OF_RANGE) recheck = true;
       }
       failures++;
+      if (standing && !signal.aborted) yield { kind: 'interrupted', sequence };
+      standing = false;
       await pause(backoffMs(failures, RETRY_BASE_MS, RETRY_MAX_MS), signal);
     }
   } finally {
@@ -125,20 +135,4 @@ function eventOf({ sequence, event }: WatchRevocationsResponse): WatchEvent {
   if (event?.$case !== 'revocation') return { kind: 'heartbeat', sequence };
   const { keyId, accountId, appId, revokedAt } = event.value;
   return { kind: 'revoked', sequence, keyId, accountId, appId, revokedAt: revokedAt ?? null };
-}
-
-/** A signal that aborts with the first of the given ones, and a function that lets go of them. */
-function firstToAbort(...signals: readonly (AbortSignal | undefined)[]): { signal: AbortSignal; unlink: () => void } {
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  for (const signal of signals) {
-    if (signal?.aborted === true) abort();
-    signal?.addEventListener('abort', abort, { once: true });
-  }
-  return {
-    signal: controller.signal,
-    unlink() {
-      for (const signal of signals) signal?.removeEventListener('abort', abort);
-    },
-  };
 }

@@ -1,5 +1,9 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { Readable } from 'node:stream';
+import { status } from '@grpc/grpc-js';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Endpoints } from '../../src/client/endpoints.js';
 import { createLatchkeyClient, type WatchEvent, type WatchOptions } from '../../src/client/index.js';
+import { SILENCE_MS, watchRevocations } from '../../src/client/watch-revocations.js';
 import { systemTimers } from '../../src/observability/system-timers.js';
 import type { RevocationWatch } from '../../src/service/revocation-watch.js';
 import { WatchRevocations } from '../../src/service/watch-revocations.js';
@@ -64,6 +68,21 @@ function follow(address: string, options: WatchOptions = {}) {
       return events.flatMap((event) => (event.kind === 'revoked' ? event.keyId : event.kind === 'recheck' ? '!' : []));
     },
   };
+}
+
+/** A stream that says what is pushed and ends as gRPC's do when it is cancelled. */
+class SilentStream extends Readable {
+  cancelled = false;
+
+  constructor() {
+    super({ objectMode: true, read() {} });
+  }
+
+  cancel(): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    this.destroy(Object.assign(new Error('cancelled'), { code: status.CANCELLED, details: 'cancelled' }));
+  }
 }
 
 const portOf = (address: string) => Number(address.split(':')[1]);
@@ -131,6 +150,75 @@ describe('watchRevocations', () => {
     await until(() => watcher.told.length === 1);
     expect(watcher.told).toEqual(['!']);
     watcher.leave.abort();
+  });
+
+  it('says that it was interrupted, once for each time, before anything else', async () => {
+    const deployment = new Deployment();
+    deployment.log.commit('key-created');
+    const address = await deployment.start();
+    const watcher = follow(address);
+    await until(() => watcher.events.length === 1);
+    for (let round = 1; round <= 2; round++) {
+      const before = watcher.events.length;
+      await deployment.stop();
+      await until(() => watcher.events.length > before);
+      // Several attempts in vain are one interruption.
+      deployment.revoke(`missed-${round}`);
+      await deployment.start(portOf(address));
+      await until(() => watcher.told.includes(`missed-${round}`));
+      expect(watcher.events[before]).toEqual({ kind: 'interrupted', sequence: BigInt(round) });
+      expect(watcher.events.slice(before + 1).map(({ kind }) => kind)).not.toContain('interrupted');
+    }
+    watcher.leave.abort();
+    await watcher.done;
+    expect(watcher.events.filter(({ kind }) => kind === 'interrupted')).toHaveLength(2);
+  });
+
+  it('says nothing of an interruption before it has begun', async () => {
+    const deployment = new Deployment();
+    deployment.log.commit('key-created');
+    const address = await deployment.start();
+    await deployment.stop();
+    const watcher = follow(address);
+    // The first attempt fails; what comes first is the beginning.
+    await new Promise((resolve) => setImmediate(resolve));
+    await deployment.start(portOf(address));
+    await until(() => watcher.events.length === 1);
+    expect(watcher.events[0]?.kind).toBe('heartbeat');
+    watcher.leave.abort();
+  });
+
+  it('takes a server for lost that was silent for three heartbeats, and resumes', async () => {
+    vi.useFakeTimers();
+    try {
+      const calls: { readonly after: bigint; readonly stream: SilentStream }[] = [];
+      const stub = {
+        watchRevocations({ afterSequence }: { afterSequence: bigint }) {
+          const stream = new SilentStream();
+          calls.push({ after: afterSequence, stream });
+          return stream;
+        },
+      };
+      const endpoints = { choose: () => ({ stub }), closed: new AbortController() } as unknown as Endpoints;
+      const events = watchRevocations(endpoints, {});
+      const first = events.next();
+      calls[0]?.stream.push({ sequence: 7n });
+      expect((await first).value).toEqual({ kind: 'heartbeat', sequence: 7n });
+      const second = events.next();
+      await vi.advanceTimersByTimeAsync(SILENCE_MS - 1);
+      expect(calls[0]?.stream.cancelled).toBe(false);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(calls[0]?.stream.cancelled).toBe(true);
+      expect((await second).value).toEqual({ kind: 'interrupted', sequence: 7n });
+      const third = events.next();
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(calls.map(({ after }) => after)).toEqual([0n, 7n]);
+      calls[1]?.stream.push({ sequence: 7n });
+      expect((await third).value).toEqual({ kind: 'heartbeat', sequence: 7n });
+      await events.return();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('does not resume a history that was empty as if nothing could have happened', async () => {
