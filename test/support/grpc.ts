@@ -147,6 +147,14 @@ export function authorizationClient(
   return closing(new AuthorizationServiceClient(address, channel));
 }
 
+/**
+ * The same loopback address by name. Clients of grpc-js send the host of an address as the name of a TLS server, and
+ * Node.js 26 refuses to send a number for one.
+ */
+export function byName(address: string): string {
+  return address.replace(/^127\.0\.0\.1:/, 'localhost:');
+}
+
 /** For `afterEach`: closes every client and stops every server of the test. */
 export async function stopGrpcServers(): Promise<void> {
   for (const client of clients) client.close();

@@ -23,6 +23,7 @@ import { watchTlsFiles } from '../../../src/transport/tls-files.js';
 import { CertificateAuthority } from '../../support/certificates.js';
 import {
   ANY_PORT,
+  byName,
   closing,
   errorReason,
   framed,
@@ -70,7 +71,7 @@ async function start(
   const appKeys = new FakeAppKeys();
   const service = appKeyService({ appKeys, address: said, clients: options.clients ?? [], logger: silentLogger });
   const { address } = await startGrpcServer({ services: [service], addresses: [bound], ...options.tls });
-  const clientWith = (channel: ChannelCredentials) => closing(new AppKeyServiceClient(address, channel));
+  const clientWith = (channel: ChannelCredentials) => closing(new AppKeyServiceClient(byName(address), channel));
   return { appKeys, address, clientWith, ...callsOf(clientWith(credentials.createInsecure())) };
 }
 

@@ -12,7 +12,7 @@ import { TLS_POLL_MS, type TlsFiles, watchTlsFiles } from '../../../src/transpor
 import { type Certificate, CertificateAuthority } from '../../support/certificates.js';
 import { FakeClock } from '../../support/fakes/fake-clock.js';
 import { FakeTimers } from '../../support/fakes/fake-timers.js';
-import { authorizationClient, startGrpcServer, stopGrpcServers, unary, until } from '../../support/grpc.js';
+import { authorizationClient, byName, startGrpcServer, stopGrpcServers, unary, until } from '../../support/grpc.js';
 
 const authority = new CertificateAuthority('servers');
 const clients = new CertificateAuthority('clients');
@@ -65,7 +65,7 @@ async function watchFiles(mutual = false) {
 
 const rootOf = (ca: CertificateAuthority) => Buffer.from(ca.cert);
 const ask = (address: string, channel: ChannelCredentials) => {
-  const client = authorizationClient(address, channel);
+  const client = authorizationClient(byName(address), channel);
   return unary<AuthorizeResponse>((done) => client.authorize({ key: 'k', workflowId: '', method: 'm' }, done));
 };
 
@@ -114,7 +114,7 @@ describe('TLS', () => {
     let failed = 0;
     let stop = false;
     const steady = Array.from({ length: 8 }, async () => {
-      const client = authorizationClient(address, credentials.createSsl(rootOf(authority)));
+      const client = authorizationClient(byName(address), credentials.createSsl(rootOf(authority)));
       while (!stop) {
         await unary((done) => client.authorize({ key: 'k', workflowId: '', method: 'm' }, done)).catch(() => failed++);
         calls++;
