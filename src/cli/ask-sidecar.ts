@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { type ChannelCredentials, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { Permission, type PermissionSet } from '../domain/permissions.js';
 import { REASONS } from '../domain/reason.js';
 import { AuthorizationServiceClient, type AuthorizeResponse } from '../gen/latchkey/v1/authorization_service.js';
@@ -45,7 +45,8 @@ export async function askSidecar(address: string, tls: SidecarTls | null, questi
   }
 }
 
-function call(client: AuthorizationServiceClient, question: Question): Promise<AuthorizeResponse> {
+/** One call, with a deadline. Rejects with a `ServiceError` when no decision came. */
+export function call(client: AuthorizationServiceClient, question: Question): Promise<AuthorizeResponse> {
   const { key, workflow: workflowId, method } = question;
   return new Promise((resolve, reject) => {
     client.authorize(
@@ -66,7 +67,8 @@ function isNobodyThere(error: unknown): boolean {
   return code === status.UNAVAILABLE && /No connection established|ECONNREFUSED|ENOENT/.test(details ?? '');
 }
 
-async function channelCredentials(tls: SidecarTls | null) {
+/** Credentials of a connection to a sidecar. */
+export async function channelCredentials(tls: SidecarTls | null): Promise<ChannelCredentials> {
   if (tls === null) return credentials.createInsecure();
   const [ca, key, cert] = await Promise.all([tls.caFile, tls.keyFile, tls.certFile].map(readOrNull));
   return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);

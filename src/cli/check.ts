@@ -9,14 +9,18 @@ import { ExitCode } from './exit-code.js';
 import type { Outcome } from './outcome.js';
 import { pairs } from './table.js';
 
-export interface CheckOptions {
+/** Files for calls over TLS. */
+export interface TlsOptions {
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
+export interface CheckOptions extends TlsOptions {
   readonly key: string;
   readonly workflow: string;
   readonly method: string;
   readonly address?: string;
-  readonly tlsCa?: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
 }
 
 /** A decision, and who made it. */
@@ -80,7 +84,8 @@ export async function check(context: CliContext, options: CheckOptions): Promise
   };
 }
 
-function tlsOf({ tlsCa, tlsCert, tlsKey }: CheckOptions): SidecarTls | null {
+/** The files named on the command line; `null`: plain text. */
+export function tlsOf({ tlsCa, tlsCert, tlsKey }: TlsOptions): SidecarTls | null {
   if (tlsCa === undefined && tlsCert === undefined && tlsKey === undefined) return null;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new CliFailure(ExitCode.USAGE, '--tls-cert and --tls-key go together');

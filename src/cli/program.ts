@@ -2,6 +2,7 @@ import { Argument, Command, Option } from 'commander';
 import type { CliContext } from './cli-context.js';
 import { completionScript, SHELLS, type Shell } from './completion.js';
 import { done, type Outcome } from './outcome.js';
+import type { ProbeOptions } from './probe.js';
 import { settingsHelp } from './settings-help.js';
 import { version } from './version.js';
 
@@ -15,7 +16,7 @@ export type Report = (outcome: Outcome, options: CommonOptions) => void;
 
 const EXIT_CODES = `
 Exit codes:
-  0  done; check: granted; doctor: nothing is wrong
+  0  done; check: granted; doctor, probe: nothing is wrong
   1  it could not be done, or something is wrong
   2  the command or the configuration is wrong; nothing was tried
   3  check: denied
@@ -89,6 +90,25 @@ export function createProgram(context: CliContext, report: Report): Command {
     .action(async (options: CommonOptions) => {
       const { doctor } = await import('./doctor/doctor.js');
       report(await doctor(context), options);
+    });
+
+  command(program, 'probe')
+    .summary('Watch the guarantee from outside')
+    .description(
+      'Watch the guarantee from outside: create a key, have every target accept it, revoke it, and ask every target again\nas soon as the revocation is confirmed. Needs DATABASE_URL, as keys does. Ends after --count rounds, or when told to.',
+    )
+    .requiredOption('--targets <addresses>', 'sidecars to ask: host:port or unix:/path, separated by commas')
+    .option('--count <n>', 'how many rounds (default: until told to stop)')
+    .option('--interval <duration>', 'pause between rounds', '60s')
+    .option('--account <account>', 'account of the keys', 'latchkey-probe')
+    .option('--method <method>', 'method to ask about; one that needs no workflow', 'workflows.list')
+    .option('--metrics-address <address>', 'where to serve /metrics (default: nowhere)')
+    .option('--tls-ca <file>', 'authority that signed the certificates of the targets; asks over TLS')
+    .option('--tls-cert <file>', 'client certificate, for mTLS')
+    .option('--tls-key <file>', 'private key of --tls-cert')
+    .action(async (options: CommonOptions & ProbeOptions) => {
+      const { probe } = await import('./probe.js');
+      report(await probe(context, options), options);
     });
 
   command(program, 'completion')
