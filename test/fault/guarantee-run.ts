@@ -20,6 +20,8 @@ export interface GuaranteeRunOptions {
   readonly protections: Partial<Protections>;
   /** Which faults happen; all of them by default. */
   readonly faults?: readonly Fault[];
+  /** Share of the keys that no sidecar was asked about before they are revoked; {@link COLD_SHARE} by default. */
+  readonly coldShare?: number;
   /** Stop as soon as a wrong answer was seen. */
   readonly stopAtViolation?: boolean;
   /** Promote the standby, and fence the old primary, after this share of the run; `null`: no failover. */
@@ -47,7 +49,7 @@ const KEYS_AT_ONCE = 100;
 /** Loops that revoke, and loops that ask each sidecar. */
 const REVOKERS = 12;
 const ASKERS_PER_SIDECAR = 4;
-/** Share of the keys that no sidecar has been asked about before they are revoked: their reads race the revocation. */
+/** Keys that no sidecar has been asked about before they are revoked: their reads race the revocation. */
 const COLD_SHARE = 0.3;
 /** Questions about one key right after its confirmation, to each sidecar. */
 const QUESTIONS_AT_ONCE = 3;
@@ -158,7 +160,7 @@ export async function guaranteeRun(
   const asker = async (sidecar: Sidecar): Promise<void> => {
     while (!stopped()) {
       // Young revocations are where a stale answer would be; live keys keep the caches warm.
-      const pool = random() < 0.6 && revoked.length > 0 ? revoked : live.slice(0, KEYS_AT_ONCE);
+      const pool = random() < 0.6 && revoked.length > 0 ? revoked : live.slice(0, KEYS_AT_ONCE / 4);
       const recent = pool === revoked ? revoked.slice(-60) : pool;
       const key = recent[Math.floor(random() * recent.length)];
       if (key === undefined || sidecar.impaired) await sleep(5);
@@ -172,11 +174,13 @@ export async function guaranteeRun(
   const revoker = async (): Promise<void> => {
     while (!stopped()) {
       if (live.length < KEYS_AT_ONCE / 2) await mint();
-      const key = live.shift();
+      // The askers keep to the front of the list: what is taken from its end is in no cache.
+      const cold = random() < (options.coldShare ?? COLD_SHARE);
+      const key = cold ? live.pop() : live.shift();
       if (key === undefined) continue;
       // Into every cache that can be reached, so that a revocation has something to take back; or on the way there.
       const asked = Promise.all(sidecars.map((sidecar) => (sidecar.impaired ? null : ask(sidecar, key))));
-      if (random() >= COLD_SHARE) await asked;
+      if (!cold) await asked;
       const startedAtMs = performance.now();
       const giveUpAtMs = startedAtMs + 15_000;
       let confirmed = false;

@@ -54,17 +54,21 @@ describe('the harness notices when a protection is missing:', () => {
   }, 60_000);
   afterAll(() => server?.destroy());
 
-  const cases: readonly { readonly without: keyof Protections; readonly faults: readonly Fault[] }[] = [
+  const cases: readonly {
+    readonly without: keyof Protections;
+    readonly faults: readonly Fault[];
+    readonly coldShare?: number;
+  }[] = [
     { without: 'leaseCheck', faults: byName('SIGSTOP', 'half-open', 'partition') },
     { without: 'waitOut', faults: byName('LISTEN connection half-open', 'partition') },
-    { without: 'taint', faults: [SLOW_LOOKUPS] },
-    { without: 'joinRule', faults: [NO_LEASE_AND_SLOW_LOOKUPS] },
+    { without: 'taint', faults: [SLOW_LOOKUPS], coldShare: 0.9 },
+    { without: 'joinRule', faults: [NO_LEASE_AND_SLOW_LOOKUPS], coldShare: 0.9 },
     { without: 'acknowledgementOrder', faults: [SLOW_COHERENCE] },
     { without: 'gapRead', faults: [EVENTS_DELETED] },
   ];
   it.each(cases)(
     '$without',
-    async ({ without, faults }) => {
+    async ({ without, faults, coldShare }) => {
       const { history } = await guaranteeRun(server, null, {
         seconds: SEARCH_SECONDS,
         sidecars: 2,
@@ -72,8 +76,10 @@ describe('the harness notices when a protection is missing:', () => {
         seed: 7,
         protections: { [without]: false },
         faults,
+        ...(coldShare === undefined ? {} : { coldShare }),
         stopAtViolation: true,
       });
+      console.log(`without ${without}:`, JSON.stringify({ ...history.tally, violation: history.violations[0] }));
       expect(history.violations).not.toEqual([]);
     },
     200_000,
