@@ -18,6 +18,7 @@ import { systemTimers } from './observability/system-timers.js';
 import type { Logger } from './ports/logger.js';
 import type { Metrics, ReloadOutcome } from './ports/metrics.js';
 import { ALL_PROTECTIONS, type Protections } from './ports/protections.js';
+import type { Tracing } from './ports/tracing.js';
 import { AppKeyService } from './service/app-keys.js';
 import { createAuthorizer } from './service/authorize.js';
 import type { Authorizer } from './service/authorizer.js';
@@ -133,6 +134,8 @@ interface Foundation {
   readonly protections: Protections;
   /** Certificates, kept current; `null`: plain text. */
   readonly tls: TlsFiles | null;
+  /** `null`: off. */
+  readonly tracing: Tracing | null;
 }
 
 async function start(config: Config, parts: AppParts, registry: Registry, stack: CleanupStack): Promise<AppAddresses> {
@@ -145,7 +148,8 @@ async function start(config: Config, parts: AppParts, registry: Registry, stack:
   // Read first: a mistake in a file should not have to wait for a database.
   const tls = config.tls === null ? null : await startTlsFiles(config.tls, logger, metrics);
   stack.defer('TLS files', () => tls?.stop());
-  const base: Foundation = { config, logger, metrics, registry, stack, readiness, protections, tls };
+  const tracing = await startTracing(config, parts, registry, stack);
+  const base: Foundation = { config, logger, metrics, registry, stack, readiness, protections, tls, tracing };
   const catalogue = await loadCatalogue(config);
   const metricsUrl = await startMetrics(base, parts.otherMetrics ?? null);
   const database = await connectDatabase(config, logger, metrics, stack);
@@ -157,6 +161,20 @@ async function start(config: Config, parts: AppParts, registry: Registry, stack:
   // Unwound first: whoever routes traffic here learns of the end before anything closes.
   stack.defer('readiness', () => readiness.drain());
   return { grpc, admin, http, metrics: metricsUrl, databaseUrl: database.url };
+}
+
+/** Starts what is exported, if anything is. Its packages are loaded only then: most installations never do. */
+async function startTracing(
+  { telemetry }: Config,
+  { version, logger }: AppParts,
+  registry: Registry,
+  stack: CleanupStack,
+): Promise<Tracing | null> {
+  if (telemetry === null) return null;
+  const { startTelemetry } = await import('./observability/telemetry.js');
+  const started = startTelemetry(telemetry, { version, registry, clock: systemClock, timers: systemTimers, logger });
+  stack.defer('telemetry', () => started.stop());
+  return started.tracing;
 }
 
 async function startTlsFiles(files: TlsConfig, logger: Logger, metrics: Metrics): Promise<TlsFiles> {
@@ -378,7 +396,14 @@ async function startGrpc(
   const { config, logger, metrics, stack, readiness } = base;
   const credentials = base.tls === null ? null : tlsServerCredentials(base.tls);
   const serve = async (services: readonly GrpcService[], addresses: readonly ListenAddress[], name: string) => {
-    const server = createGrpcServer({ services, readiness, timers: systemTimers, logger, tls: credentials });
+    const server = createGrpcServer({
+      services,
+      readiness,
+      timers: systemTimers,
+      logger,
+      tls: credentials,
+      tracing: base.tracing,
+    });
     stack.defer(name, async (forced) => {
       forced.addEventListener('abort', () => void server.drain(0), { once: true });
       await server.drain(config.drainMs);
@@ -430,6 +455,7 @@ async function startHttp(base: Foundation, core: Core, rules: ExtractionRules): 
     allowedOrigins: config.allowedOrigins,
     keyCreationsPerMinute: config.keyCreationsPerMinute,
     plugins: [forwardAuth({ authorizer: core.authorizer, rules, logger }), settingsPage],
+    tracing: base.tracing,
     tls: httpTls(base.tls, true),
   });
   const url = await listen(base, app, config.httpAddress, 'HTTP listener');

@@ -40,6 +40,15 @@ export type DatabaseLossPolicy =
   | { readonly kind: 'deny' }
   | { readonly kind: 'serve-cached'; readonly seconds: number };
 
+/** What is exported to a collector of OpenTelemetry. */
+export interface TelemetryConfig {
+  readonly serviceName: string;
+  readonly resourceAttributes: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly traces: { readonly url: string; readonly sampler: Values['tracesSampler']; readonly ratio: number } | null;
+  readonly metrics: { readonly url: string; readonly intervalMs: number } | null;
+}
+
 /** Everything that can be set, parsed once. Frozen. */
 export interface Config {
   readonly database: DatabaseConfig;
@@ -74,6 +83,8 @@ export interface Config {
   /** Refuse keys without a valid tag. */
   readonly keyTagRequired: boolean;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** `null`: nothing is exported. */
+  readonly telemetry: TelemetryConfig | null;
 }
 
 /** What a command needs that serves nobody: everything but how sessions are verified. */
@@ -228,7 +239,23 @@ function commonConfig(reading: Reading): CommandConfig {
     keyTagSecrets: values.keyTagSecrets ?? [],
     keyTagRequired: values.keyTagRequired,
     logLevel: values.logLevel,
+    telemetry: telemetryConfig(values),
   };
+}
+
+function telemetryConfig(values: Values): TelemetryConfig | null {
+  const under = (path: string) => values.otlpEndpoint && `${values.otlpEndpoint.replace(/\/$/, '')}/v1/${path}`;
+  const tracesUrl = values.tracesExporter === 'otlp' ? (values.otlpTracesEndpoint ?? under('traces')) : null;
+  const metricsUrl = values.metricsExporter === 'otlp' ? (values.otlpMetricsEndpoint ?? under('metrics')) : null;
+  if (values.telemetryDisabled || (tracesUrl === null && metricsUrl === null)) return null;
+  return Object.freeze({
+    serviceName: values.serviceName,
+    resourceAttributes: values.resourceAttributes ?? {},
+    headers: values.otlpHeaders ?? {},
+    traces:
+      tracesUrl === null ? null : { url: tracesUrl, sampler: values.tracesSampler, ratio: values.tracesSamplerArg },
+    metrics: metricsUrl === null ? null : { url: metricsUrl, intervalMs: values.metricExportIntervalMs },
+  });
 }
 
 function databaseConfig(reading: Reading): DatabaseConfig {

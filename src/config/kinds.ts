@@ -89,6 +89,41 @@ export const keySetUrl: Kind<string> = {
   },
 };
 
+/** Where telemetry is sent. */
+export const collectorUrl: Kind<string> = {
+  allowed: 'a URL like http://collector:4318',
+  parse(raw) {
+    const url = parseUrl(raw);
+    return url !== undefined && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === ''
+      ? raw
+      : undefined;
+  },
+};
+
+/** Comma-separated `name=value` pairs, with values in percent-encoding; as in `OTEL_` variables. */
+export const namedValues: Kind<Readonly<Record<string, string>>> = {
+  allowed: 'pairs like name=value, separated by commas',
+  parse(raw) {
+    const values: Record<string, string> = {};
+    for (const pair of raw.split(',')) {
+      const match = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(pair);
+      if (match === null) return undefined;
+      try {
+        values[match[1] ?? ''] = decodeURIComponent(match[2] ?? '');
+      } catch {
+        return undefined;
+      }
+    }
+    return Object.freeze(values);
+  },
+};
+
+/** A share of something. */
+export const share: Kind<number> = {
+  allowed: 'a number from 0 to 1',
+  parse: (raw) => (/^([01](\.0{1,9})?|0?\.\d{1,9})$/.test(raw) ? Number(raw) : undefined),
+};
+
 /** The name of a cookie (a token of RFC 6265). */
 export const cookieName: Kind<string> = {
   allowed: "a cookie's name: letters, digits and any of !#$%&'*+-.^_`|~",

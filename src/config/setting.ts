@@ -7,7 +7,15 @@ export interface Kind<T> {
 }
 
 /** Headings under which settings are shown. */
-export const SETTING_GROUPS = ['Database', 'Listeners', 'Decisions', 'Keys', 'Sessions', 'Operation'] as const;
+export const SETTING_GROUPS = [
+  'Database',
+  'Listeners',
+  'Decisions',
+  'Keys',
+  'Sessions',
+  'Operation',
+  'Telemetry',
+] as const;
 
 export type SettingGroup = (typeof SETTING_GROUPS)[number];
 

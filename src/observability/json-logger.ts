@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { pino } from 'pino';
 import { Failure } from '../domain/failure.js';
 import type { LogFields, Logger } from '../ports/logger.js';
+import { activeSpan } from './active-span.js';
 import { redact } from './redact.js';
 
 /** Takes one line of JSON, with its newline. */
@@ -30,6 +31,8 @@ export function jsonLogger(level: LogLevel, destination: LogDestination): Logger
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: withPlainErrors },
+      // Which call a line belongs to, where calls are traced.
+      mixin: () => activeSpan() ?? {},
       hooks: { streamWrite: redact },
     },
     destination,

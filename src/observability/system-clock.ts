@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Clock } from '../ports/clock.js';
 
 /** The clocks of the operating system, read anew at every call: `CLOCK_MONOTONIC` and `CLOCK_REALTIME`. */

@@ -3,11 +3,13 @@ import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/
 import type { ListenAddress } from '../../config.js';
 import type { Timers } from '../../ports/clock.js';
 import type { Logger } from '../../ports/logger.js';
+import type { Tracing } from '../../ports/tracing.js';
 import type { Readiness } from '../../service/readiness.js';
 import { removeStaleSocket } from '../stale-socket.js';
 import type { GrpcService } from './grpc-service.js';
 import { Health } from './health.js';
 import { StreamingCalls } from './interceptors/streaming-calls.js';
+import { tracedCalls } from './interceptors/traced-calls.js';
 import { addReflection, REFLECTION_SERVICES } from './reflection.js';
 
 /** What a gRPC server is made of. */
@@ -20,6 +22,8 @@ export interface GrpcServerParts {
   readonly logger: Logger;
   /** For TCP addresses; `null`: plain text. Unix sockets are plain text always: the file's permissions guard them. */
   readonly tls: ServerCredentials | null;
+  /** `null`: nothing is traced, and nothing done for it. */
+  readonly tracing?: Tracing | null;
 }
 
 /** A running gRPC server. */
@@ -67,6 +71,8 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 10_000,
     interceptors: [
+      // Outermost, for it is to see how every call ends. Not there at all when nothing is traced.
+      ...(parts.tracing ? [tracedCalls(parts.tracing)] : []),
       // Nearest to the connection, so that what the others wrap ends with the server. It returns unary calls as they
       // are: anything done here is paid for on every call.
       streams.interceptor,

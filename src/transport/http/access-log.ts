@@ -17,7 +17,8 @@ export interface Observers {
   readonly metrics: Metrics;
 }
 
-const COUNTED_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+/** Methods that are named; any other is a client's invention. */
+export const COUNTED_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
 /**
  * Logs and counts every answer. Addresses are named by their route's template: a path or a query may hold anything,
@@ -46,6 +47,7 @@ export function observeRequests(app: FastifyInstance, { clock, logger, metrics }
   });
 }
 
-function routeTemplate(request: FastifyRequest): string {
+/** The template of the route that a request was for. */
+export function routeTemplate(request: FastifyRequest): string {
   return request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
 }

@@ -13,6 +13,7 @@ import type { Clock } from '../../ports/clock.js';
 import type { Logger } from '../../ports/logger.js';
 import type { Metrics } from '../../ports/metrics.js';
 import type { Sessions } from '../../ports/sessions.js';
+import type { Tracing } from '../../ports/tracing.js';
 import type { KeyService } from '../../service/keys.js';
 import { observeRequests } from './access-log.js';
 import { type AllowedMethods, watchAllowedMethods } from './allowed-methods.js';
@@ -28,6 +29,7 @@ import { HttpProblem, problemOfError } from './problem.js';
 import { SHARED_SCHEMAS } from './schemas.js';
 import { setSecurityHeaders } from './security-headers.js';
 import { requireSession } from './session-guard.js';
+import { traceRequests } from './trace-requests.js';
 import { validatorCompiler } from './validate.js';
 import { workflowRoutes } from './workflow-routes.js';
 
@@ -46,6 +48,8 @@ export interface HttpAppParts {
   readonly keyCreationsPerMinute: number;
   /** Further surfaces on the same listener, e.g. forward auth and the settings page; registered at the root. */
   readonly plugins?: readonly FastifyPluginAsync[];
+  /** `null`: nothing is traced, and nothing done for it. */
+  readonly tracing?: Tracing | null;
   /** Present: serve TLS with these options. */
   readonly tls?: TlsServerOptions | null;
 }
@@ -71,6 +75,7 @@ export function createHttpApp(parts: HttpAppParts): FastifyInstance {
   app.addHook('onRequest', async (_request, reply) => {
     setSecurityHeaders(reply);
   });
+  if (parts.tracing) traceRequests(app, parts.tracing);
   observeRequests(app, parts);
   app.addHook('onRequest', async (request, reply) => {
     if (request.is404) answerUnrouted(request, reply, allowedMethods);
