@@ -14,7 +14,14 @@ export interface BatchedReadsOptions {
   readonly deadlineMs?: number;
   /** Calls `run` once this turn of the event loop has taken in its requests. Default `setImmediate`. */
   readonly afterTurn?: (run: () => void) => void;
+  /** How many reads of things that do not exist, within {@link FLOOD_WINDOW_MS}, make a flood. Default 100. */
+  readonly floodFrom?: number;
+  /** How long, in ms, reads are gathered into one statement during a flood. Default 10. */
+  readonly floodGatherMs?: number;
 }
+
+/** A flood is seen, and seen to have ended, within this time, in ms. */
+export const FLOOD_WINDOW_MS = 100;
 
 /** What {@link BatchedReads} is made of. */
 export interface BatchedReadsParts<K, V> {
@@ -71,6 +78,9 @@ interface Turn<K, V> {
  * Gathers the reads of one turn of the event loop, and those that had to wait, into few statements.
  *
  * - At most `maxStatements` are in flight and each reads at most {@link BULK_READ_MAX} keys; the rest waits, in order.
+ * - While many answers are "does not exist" (somebody tries keys), reads are gathered for some ms instead of one turn of
+ *   the event loop: a guess then costs a fraction of a statement, a guesser who waits for answers slows itself down, and
+ *   a real miss pays those ms until the flood is over.
  * - Past `maxWaiting` waiting reads a new one throws `overloaded` at once.
  * - Each read has a deadline of its own, so that one stuck statement never pins those who share it. The statement keeps
  *   its place until the source gives it up: what is in flight at the database stays bounded.
@@ -84,11 +94,18 @@ export class BatchedReads<K, V> implements SingleReads<K, V> {
   private readonly maxWaiting: number;
   private readonly deadlineMs: number;
   private readonly afterTurn: (run: () => void) => void;
+  private readonly floodFrom: number;
+  private readonly floodGatherMs: number;
 
   /** Reads not yet sent, oldest first; a settled one has missed its deadline. */
   private waiting: PendingRead<K, V>[] = [];
   private turn: Turn<K, V> | null = null;
   private statements = 0;
+  /** "Does not exist" answers of this window; `null` while no window is open. */
+  private absences: number | null = null;
+  private flooded = false;
+  /** Waiting reads are being gathered: nothing is sent before that ends. */
+  private gathering = false;
 
   constructor(parts: BatchedReadsParts<K, V>, options: BatchedReadsOptions = {}) {
     this.source = parts.source;
@@ -99,6 +116,8 @@ export class BatchedReads<K, V> implements SingleReads<K, V> {
     this.maxWaiting = options.maxWaiting ?? 10_000;
     this.deadlineMs = options.deadlineMs ?? 2000;
     this.afterTurn = options.afterTurn ?? ((run) => void setImmediate(run));
+    this.floodFrom = options.floodFrom ?? 100;
+    this.floodGatherMs = options.floodGatherMs ?? 10;
   }
 
   /** Reads that wait to be sent. */
@@ -123,11 +142,31 @@ export class BatchedReads<K, V> implements SingleReads<K, V> {
     const turn: Turn<K, V> = { reads: [], open: 0, cancel: () => {} };
     turn.cancel = this.timers.after(this.deadlineMs, () => this.expire(turn));
     this.turn = turn;
-    this.afterTurn(() => {
+    this.gathering = this.flooded;
+    const end = (): void => {
       this.turn = null;
+      this.gathering = false;
       this.send();
-    });
+    };
+    if (this.gathering) this.timers.after(this.floodGatherMs, end);
+    else this.afterTurn(end);
     return turn;
+  }
+
+  private countAbsences(count: number): void {
+    if (count === 0) return;
+    if (this.absences === null) this.openWindow();
+    this.absences = (this.absences ?? 0) + count;
+  }
+
+  /** Windows follow one another until one without a flood: what begins a flood also sees its end. */
+  private openWindow(): void {
+    this.absences = 0;
+    this.timers.after(FLOOD_WINDOW_MS, () => {
+      this.flooded = (this.absences ?? 0) >= this.floodFrom;
+      this.absences = null;
+      if (this.flooded) this.openWindow();
+    });
   }
 
   private expire(turn: Turn<K, V>): void {
@@ -136,6 +175,7 @@ export class BatchedReads<K, V> implements SingleReads<K, V> {
   }
 
   private send(): void {
+    if (this.gathering) return;
     while (this.statements < this.maxStatements) {
       const batch = this.nextBatch();
       if (batch === null) return;
@@ -173,6 +213,9 @@ export class BatchedReads<K, V> implements SingleReads<K, V> {
       if (values.length !== keys.length) {
         throw new Error(`asked for ${keys.length} keys, the source answered ${values.length}`);
       }
+      let absences = 0;
+      for (const value of values) if (value === null) absences++;
+      this.countAbsences(absences);
       for (const read of reads) read.succeed(values[read.index] ?? null);
     } catch (error) {
       const failure = Failure.from(error);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Failure } from '../../src/domain/failure.js';
 import { BULK_READ_MAX, type BulkSource } from '../../src/ports/bulk-source.js';
 import type { SingleRead } from '../../src/ports/single-reads.js';
-import { BatchedReads, type BatchedReadsOptions } from '../../src/store/batched-reads.js';
+import { BatchedReads, type BatchedReadsOptions, FLOOD_WINDOW_MS } from '../../src/store/batched-reads.js';
 import { FakeClock } from '../support/fakes/fake-clock.js';
 import { FakeTimers } from '../support/fakes/fake-timers.js';
 import { RecordingMetrics } from '../support/fakes/recording-metrics.js';
@@ -155,6 +155,7 @@ describe('BatchedReads', () => {
     expect(timers.pending).toBe(1);
     echo(source.open[0]);
     await settle();
+    timers.advance(FLOOD_WINDOW_MS);
     expect(timers.pending).toBe(0);
   });
 });

@@ -11,7 +11,9 @@ import { median } from '../statistics.js';
 
 const HITS_PER_SECOND = 2_000;
 /** Calls that the flood keeps open, over four connections. */
-const FLOOD_IN_FLIGHT = 256;
+const FLOOD_IN_FLIGHT = 64;
+/** So many that the server has no time left, whatever they ask. */
+const DELUGE_IN_FLIGHT = 1_000;
 const CACHE = 20_000;
 
 interface Round {
@@ -28,7 +30,7 @@ export const floodRow: Row = {
   name: 'flood',
   title: 'flood of unknown keys beside steady hits',
   method:
-    'h2load asks one cached key 2 000 times a second; beside it another client keeps 256 calls open, each with a key never seen before, as fast as they are answered. Rounds alternate: hits alone, hits beside the flood, hits beside the same flood of a cached key (what any client can do). The caches hold 20 000 entries, so that the flood overflows them many times.',
+    'h2load asks one cached key 2 000 times a second; beside it another client keeps 64 calls open, each with a key never seen before, as fast as they are answered. Rounds alternate: hits alone, hits beside the flood, hits beside as many calls with a cached key (what any client can do), and the latter two with 1 000 calls open, which is more than a core can answer. The caches hold 20 000 entries, so that the flood overflows them many times.',
   async run(context: BenchContext): Promise<readonly Finding[]> {
     requireH2load();
     const env = { LATCHKEY_CACHE_MAX_KEYS: String(CACHE) };
@@ -58,13 +60,14 @@ async function rounds(context: BenchContext, served: Served, flooders: readonly 
     });
   let unknown = 0;
   const known = questionOf(1);
-  const beside = async (message: (index: number) => Buffer, expected: Reason): Promise<Round> => {
+  const askUnknown = () => questionWith(unknownKey(unknown++));
+  const beside = async (inFlight: number, message: (index: number) => Buffer, expected: Reason): Promise<Round> => {
     const before = await program.metrics();
     const asker = new Asker({
       clients: flooders,
       path: `/${AUTHORIZE}`,
       message,
-      inFlight: FLOOD_IN_FLIGHT,
+      inFlight,
       onAnswer: (answer) => {
         if (answer !== null && AuthorizeResponse.decode(answer).reason !== expected) throw new Error('a wrong answer');
       },
@@ -85,12 +88,16 @@ async function rounds(context: BenchContext, served: Served, flooders: readonly 
   const alone: number[] = [];
   const flooded: Round[] = [];
   const crowded: Round[] = [];
+  const deluged: Round[] = [];
+  const swamped: Round[] = [];
   const count = context.quick ? 2 : 5;
   for (let round = 0; round < count; round++) {
     context.say(`round ${round + 1} of ${count}`);
     alone.push((await hits()).latency.p99);
-    flooded.push(await beside(() => questionWith(unknownKey(unknown++)), Reason.KEY_UNKNOWN));
-    crowded.push(await beside(() => known, Reason.GRANTED));
+    flooded.push(await beside(FLOOD_IN_FLIGHT, askUnknown, Reason.KEY_UNKNOWN));
+    crowded.push(await beside(FLOOD_IN_FLIGHT, () => known, Reason.GRANTED));
+    deluged.push(await beside(DELUGE_IN_FLIGHT, askUnknown, Reason.KEY_UNKNOWN));
+    swamped.push(await beside(DELUGE_IN_FLIGHT, () => known, Reason.GRANTED));
   }
   const after = await program.metrics();
   const of = (list: readonly Round[], pick: keyof Round): number => median(list.map((round) => round[pick]));
@@ -104,11 +111,22 @@ async function rounds(context: BenchContext, served: Served, flooders: readonly 
       detail: { floodPerSecond: of(flooded, 'flood'), p50Ms: of(flooded, 'p50'), unknownKeysAsked: unknown },
     },
     {
-      what: 'p99 of hits, against as many calls with a known key',
+      what: 'p99 of hits beside a flood, against beside as many calls with a known key',
       measured: { value: of(flooded, 'p99'), unit: 'ms' },
-      ceiling: { value: of(crowded, 'p99'), unit: 'ms', what: 'beside a flood of hits' },
+      ceiling: { value: of(crowded, 'p99'), unit: 'ms', what: 'beside calls with a known key' },
       score: median(flooded.map((round, index) => round.p99 / (crowded[index]?.p99 ?? Number.NaN))),
-      detail: { floodOfHitsPerSecond: of(crowded, 'flood') },
+      detail: { knownCallsPerSecond: of(crowded, 'flood') },
+    },
+    {
+      what: 'the same with 1 000 calls open',
+      measured: { value: of(deluged, 'p99'), unit: 'ms' },
+      ceiling: { value: of(swamped, 'p99'), unit: 'ms', what: 'beside calls with a known key' },
+      score: median(deluged.map((round, index) => round.p99 / (swamped[index]?.p99 ?? Number.NaN))),
+      detail: {
+        floodPerSecond: of(deluged, 'flood'),
+        knownCallsPerSecond: of(swamped, 'flood'),
+        statementsAnUnknownKey: of(deluged, 'statementsPerCall'),
+      },
     },
     {
       what: 'statements an unknown key',
@@ -118,9 +136,9 @@ async function rounds(context: BenchContext, served: Served, flooders: readonly 
     },
     {
       what: 'resident memory after the flood',
-      measured: { value: of(flooded, 'residentMb'), unit: 'MB' },
+      measured: { value: of(deluged, 'residentMb'), unit: 'MB' },
       ceiling: { value: residentBefore, unit: 'MB', what: 'before it' },
-      score: of(flooded, 'residentMb'),
+      score: of(deluged, 'residentMb'),
       detail: {
         unknownKeysRemembered: after.get('latchkey_cache_size{cache="unknown_keys"}') ?? Number.NaN,
         shedHits: after.get('latchkey_undecided_total{surface="authorize",reason="overloaded"}') ?? 0,
