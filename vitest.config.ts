@@ -6,15 +6,21 @@ const plain = (name: string, timeoutMs = 10_000) => ({
 });
 
 /** Tests that use PostgreSQL: one server for the whole run, one database for each file (test/support/database.ts). */
-const withDatabase = (name: string, timeoutMs = 30_000) => ({
+const withDatabase = (folder: string, timeoutMs = 30_000, name = folder) => ({
   test: {
     name,
-    include: [`test/${name}/**/*.test.ts`],
+    include: [`test/${folder}/**/*.test.ts`],
     globalSetup: ['test/support/database-setup.ts'],
     testTimeout: timeoutMs,
     hookTimeout: 60_000,
   },
 });
+
+/**
+ * Tests that need real programs of others, or minutes: not part of `npm test`. One prefix, because several negated
+ * `--project` patterns select everything.
+ */
+const apart = (folder: string, timeoutMs: number) => withDatabase(folder, timeoutMs, `apart-${folder}`);
 
 /** One project a tier; `vitest run --project integration` runs one. */
 export default defineConfig({
@@ -36,10 +42,10 @@ export default defineConfig({
       withDatabase('contract'),
       withDatabase('integration', 60_000),
       withDatabase('process', 60_000),
-      withDatabase('mesh', 120_000),
-      withDatabase('deploy', 240_000),
-      withDatabase('browser', 120_000),
-      withDatabase('fault', 180_000),
+      apart('mesh', 120_000),
+      apart('deploy', 240_000),
+      apart('browser', 120_000),
+      apart('fault', 180_000),
       { test: { name: 'root', include: ['test/*.test.ts'], testTimeout: 10_000 } },
     ],
   },

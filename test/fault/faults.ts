@@ -109,7 +109,15 @@ export const FAULTS: readonly Fault[] = [
       if (sidecar === undefined) return;
       await sidecar.kill();
       await targets.sleep(targets.leaseMs * 0.5 * targets.random());
-      await sidecar.launch();
+      // Its database may be out of reach just now: a supervisor would start it again, and again.
+      for (let attempt = 1; ; attempt++) {
+        try {
+          await sidecar.launch();
+          return;
+        } catch (error) {
+          if (attempt === 10) throw error;
+        }
+      }
     },
   },
   {
