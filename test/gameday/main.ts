@@ -1,9 +1,11 @@
-// npm run gameday -- [--only WORD] [--seconds 3] [--json FILE]
+// npm run gameday -- [--only WORD] [--seconds 3] [--json FILE] [--write]
 //
 // Plays faults on two sidecars under load, on a PostgreSQL of its own, and prints what clients saw, what metrics and the
 // shipped alert rules said, and how many calls were wrongly allowed. Exits with 1 when a revoked key was allowed after its
 // revocation had been confirmed, when the sidecars did not recover, or when a fault showed other signs than it should.
-import { writeFile } from 'node:fs/promises';
+// `--write` puts the table into docs/game-day.md.
+import { readFile, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
@@ -20,9 +22,12 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
     seconds: { type: 'string', default: '3' },
     json: { type: 'string' },
+    write: { type: 'boolean', default: false },
   },
 });
 
+/** Where `--write` puts the table. */
+const PAGE = 'docs/game-day.md';
 /** Load before the fault, and after all is well again, ms. */
 const CALM_MS = 1_000;
 /** How long sidecars may take to be whole again, ms: LISTEN is tried again at most 10 s after the last try. */
@@ -191,6 +196,44 @@ function show(rows: readonly Row[]): string {
   return table.toString();
 }
 
+const BEGIN = '<!-- table: written by npm run gameday -- --write -->';
+const END = '<!-- table: end -->';
+
+/** The rows as a table of a page. */
+function markdown(rows: readonly Row[]): string {
+  const cell = (text: string) => text.replaceAll('\n', '<br>').replaceAll('|', '\\|');
+  const lines = rows.map(({ scenario, outcome, missing }) => {
+    if (outcome === null) return [scenario.name, `not played: this machine lacks ${missing}`, '', '', '', '', ''];
+    const { during, recoveredS, wronglyAllowed, notes } = outcome;
+    return [
+      [scenario.name, ...notes.filter((line) => !line.startsWith('log: '))].join('\n'),
+      seen(during),
+      `${during.retriedFailed} of ${during.retried}`,
+      managed(during),
+      said(outcome),
+      recoveredS === null ? 'never' : `${recoveredS.toFixed(1)} s`,
+      String(wronglyAllowed),
+    ];
+  });
+  const head = [
+    'fault',
+    'answers to questions, no retries',
+    'calls of the client library that failed',
+    'keys',
+    'metrics and alerts',
+    'whole again after',
+    'wrongly allowed',
+  ];
+  return [head, head.map(() => '---'), ...lines].map((row) => `| ${row.map(cell).join(' | ')} |`).join('\n');
+}
+
+function withTable(page: string, table: string): string {
+  const begin = page.indexOf(BEGIN);
+  const end = page.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`${PAGE} has no place for the table`);
+  return `${page.slice(0, begin)}${BEGIN}\n\n${table}\n\n${page.slice(end)}`;
+}
+
 const prometheus = findPeer('prometheus');
 if (prometheus === null) console.error('Prometheus is not installed: alerts are not evaluated, metrics are.');
 const chosen = SCENARIOS.filter(({ name, setting }) => `${name} ${setting}`.includes(values.only));
@@ -223,6 +266,10 @@ console.log(show(rows));
 if (values.json !== undefined) {
   const report = rows.map(({ scenario, ...row }) => ({ fault: scenario.name, setting: scenario.setting, ...row }));
   await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
+}
+if (values.write) {
+  const played = `Recorded ${new Date().toISOString().slice(0, 10)} on ${cpus().length} cores, Node.js ${process.version}, faults of at least ${values.seconds} s.`;
+  await writeFile(PAGE, withTable(await readFile(PAGE, 'utf8'), `${played}\n\n${markdown(rows)}`));
 }
 const bad = rows.filter(({ problems }) => problems.length > 0).length;
 const played = rows.filter(({ outcome }) => outcome !== null).length;

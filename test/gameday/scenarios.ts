@@ -53,6 +53,8 @@ async function exhaustLog(url: string): Promise<string> {
   }
 }
 
+const HALF_HOUR_KEY = 'a key that expires in half an hour was meanwhile';
+
 const noCallLost = ({ during }: Outcome) =>
   during.retriedFailed > 0 ? [`${during.retriedFailed} calls through the client library failed`] : [];
 const allDecided = ({ during }: Outcome) =>
@@ -224,7 +226,7 @@ export const SCENARIOS: readonly Scenario[] = [
       if (sidecar === undefined) return;
       // Below what it has: the next time it asks the system for memory it gets none.
       await promisify(execFile)('prlimit', ['--pid', String(sidecar.pid), '--as=1048576']);
-      const { code, signal } = await sidecar.ended;
+      const [{ code, signal }] = await Promise.all([sidecar.ended, sidecar.strain()]);
       note(`it ended by ${signal ?? `exit code ${code}`}`);
       await hold();
       await sidecar.start();
@@ -247,12 +249,25 @@ export const SCENARIOS: readonly Scenario[] = [
       name: `wall clock of the sidecars stepped an hour ${seconds > 0 ? 'ahead' : 'back'}`,
       setting: 'shimmed',
       alerts: [],
-      play: async ({ hold }) => {
+      play: async ({ world, hold, note }) => {
+        const [sidecar] = world.sidecars;
+        const created = await sidecar?.rest('POST', '/api/keys', world.session, {
+          name: 'for half an hour',
+          expires_at: new Date(Date.now() + (HOUR_S / 2) * 1_000).toISOString(),
+        });
         await setFakeTime(seconds);
         await hold();
+        const answer = (await sidecar?.ask(String(created?.body['raw_key']))) ?? 'nothing';
+        note(`${HALF_HOUR_KEY} ${typeof answer === 'string' ? answer : answer.error}`);
         await setFakeTime(0);
       },
-      judge: (outcome) => [...allDecided(outcome), ...noCallLost(outcome)],
+      judge: (outcome) => [
+        ...allDecided(outcome),
+        ...noCallLost(outcome),
+        ...(outcome.notes.includes(`${HALF_HOUR_KEY} ${seconds > 0 ? 'denied' : 'granted'}`)
+          ? []
+          : ['the sidecars did not see the step']),
+      ],
     }),
   ),
   {

@@ -100,6 +100,26 @@ export class GameSidecar {
     });
   }
 
+  /** Makes it ask the system for memory: many large requests at once. Resolves when it has answered all or has ended. */
+  async strain(): Promise<void> {
+    const { client } = this;
+    if (client === null) return;
+    const requests = Array.from({ length: 900 }, () => ({
+      key: 'x'.repeat(2_000),
+      workflowId: 'w',
+      method: 'nodes.list',
+    }));
+    await Promise.all(
+      Array.from(
+        { length: 40 },
+        () =>
+          new Promise<void>((resolve) => {
+            client.authorizeBatch({ requests }, () => resolve());
+          }),
+      ),
+    );
+  }
+
   /** One call of the REST interface; status 0: no answer. */
   async rest(
     method: string,

@@ -2,14 +2,15 @@
 //
 // Measures fleets of sidecars on a PostgreSQL of its own: renewals, CPU, and how long revocations take to be confirmed,
 // idle and with decisions on every sidecar. Calculates from that what larger fleets cost. `--write` replaces
-// docs/scale.json and the plots in docs/images.
-import { writeFile } from 'node:fs/promises';
+// docs/scale.json, the figures in docs/scale.md and the plots in docs/images.
+import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { silentLogger } from '../../src/ports/logger.js';
 import { migrate } from '../../src/store/postgres/migrate.js';
 import { PostgresServer } from '../support/postgres-server.js';
 import { calculate, calibrate } from './calculate.js';
+import { withFigures } from './figures.js';
 import { type FleetMeasured, measureFleet, summaryOf } from './measure.js';
 import { plotConfirmations, plotScale } from './plot.js';
 
@@ -64,10 +65,20 @@ const conditions = {
 const report = { conditions, measured: measured.map(summaryOf), costs, calculated };
 console.log(JSON.stringify(report, null, 2));
 if (values.write) {
+  const { at, cores, cpu, node, loadAverageBefore, revocationsEach } = conditions;
+  const machine = `${cores} cores (${cpu}), Node.js ${node}, PostgreSQL with fsync, lease ${values['lease-ms']} ms`;
+  const caption = `${machine}, ${revocationsEach} revocations each`;
+  const summaries = measured.map(summaryOf);
   await writeFile('docs/scale.json', `${JSON.stringify(report, null, 2)}\n`);
-  const caption = `${conditions.cores} cores (${conditions.cpu}), Node.js ${conditions.node}, PostgreSQL with fsync, ${conditions.revocationsEach} revocations each`;
   await writeFile('docs/images/confirmation-times.svg', plotConfirmations(measured, caption));
-  await writeFile('docs/images/scale.svg', plotScale(measured.map(summaryOf), calculated, caption));
+  await writeFile('docs/images/scale.svg', plotScale(summaries, calculated, caption));
+  const page = withFigures(await readFile('docs/scale.md', 'utf8'), {
+    conditions: `Recorded ${at.slice(0, 10)}: ${caption}, on one machine with everything else of the test; load average before it ${loadAverageBefore.toFixed(1)}.`,
+    measured: summaries,
+    costs,
+    calculated,
+  });
+  await writeFile('docs/scale.md', page);
 }
 // Pools with idle connections would keep the process.
 process.exit();
