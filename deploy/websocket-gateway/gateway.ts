@@ -1,32 +1,30 @@
 import type { Server as HttpServer } from 'node:http';
+import { type Decision, type DecisionStream, type LatchkeyClient, type Reason, UndecidedError } from 'latchkey/client';
 import { type Socket, Server as SocketServer } from 'socket.io';
 import type { Backend } from './backend.js';
-import { type DecisionStream, Undecided } from './decision-stream.js';
-import type { Answer } from './latchkey-client.js';
-import type { RevocationFeed, RevocationListener } from './revocation-feed.js';
+import { platformParser, type Refusal, refusalError } from './wire.js';
 
 /** What the platform's SDKs are told when their key is not, or no longer, good. */
-const INVALID_KEY = { message: 'Invalid or expired API key', code: 'invalid_api_key' } as const;
-const UNAVAILABLE = { message: 'Authorization is not available; try again', code: 'unavailable' } as const;
+const INVALID_KEY = { message: 'Invalid or expired API key', code: 'invalid_api_key' } satisfies Refusal;
+const UNAVAILABLE = { message: 'Authorization is not available; try again', code: 'unavailable' } satisfies Refusal;
 const FORBIDDEN = 'forbidden';
 
 /** Reasons that are about the key itself: its holder is nobody, whatever the call. */
-const KEY_REASONS: ReadonlySet<string> = new Set([
-  'REASON_KEY_MALFORMED',
-  'REASON_KEY_UNKNOWN',
-  'REASON_KEY_REVOKED',
-  'REASON_KEY_EXPIRED',
-]);
+const KEY_REASONS: ReadonlySet<Reason> = new Set(['KEY_MALFORMED', 'KEY_UNKNOWN', 'KEY_REVOKED', 'KEY_EXPIRED']);
 
 /** A call that any good key may name no workflow for; asked to learn about the key, whatever the answer to the call. */
 const ANY_METHOD = 'auth.listCredentials';
 
 /** Most events of one connection that are being worked on; more are refused. */
 const EVENTS_MAX = 64;
+/** Longest wait, ms, for one decision, with everything that is tried again for it. */
+const DECISION_DEADLINE_MS = 2_000;
 /** Longest event, in bytes. */
 const EVENT_BYTES_MAX = 256 * 1024;
 /** How often, ms, held keys are asked about again: an expiry that passes is nobody's revocation. */
 const RECHECK_MS = 30_000;
+/** How many of them at once, so that events are not kept waiting. */
+const RECHECK_AT_ONCE = 100;
 
 /** One connection whose key was good when it connected. */
 interface Connection {
@@ -46,63 +44,72 @@ interface Connection {
  * - A connection is closed as soon as its key is revoked.
  * - Without an answer from Latchkey nothing is done, and while revocations are not being heard of nothing is pushed.
  */
-export class Gateway implements RevocationListener {
+export class Gateway {
   private readonly io: SocketServer;
+  private readonly decisions: DecisionStream;
   private readonly connections = new Map<string, Set<Connection>>();
   private readonly recheckTimer: NodeJS.Timeout;
-  private feed: RevocationFeed | null = null;
+  private readonly closing = new AbortController();
+  /** Whether revocations are being heard of. While not, an open connection is sent nothing of its own accord. */
+  private hearing = false;
 
   constructor(
     server: HttpServer,
-    private readonly decisions: DecisionStream,
+    private readonly latchkey: LatchkeyClient,
     private readonly backend: Backend,
   ) {
-    this.io = new SocketServer(server, { serveClient: false, maxHttpBufferSize: EVENT_BYTES_MAX });
+    this.decisions = latchkey.authorizeStream();
+    this.io = new SocketServer(server, {
+      serveClient: false,
+      maxHttpBufferSize: EVENT_BYTES_MAX,
+      parser: platformParser,
+    });
     this.io.use((socket, next) => {
-      void this.admit(socket).then((refusal) => {
-        if (refusal === null) next();
-        else next(Object.assign(new Error(refusal.message), { data: refusal }));
-      });
+      void this.admit(socket).then((refusal) => next(refusal === null ? undefined : refusalError(refusal)));
     });
     this.recheckTimer = setInterval(() => void this.recheckAll(), RECHECK_MS);
     this.recheckTimer.unref();
   }
 
-  /** Ties the feed to this gateway: what is pushed depends on it. */
-  follow(feed: RevocationFeed): void {
-    this.feed = feed;
-  }
-
-  revoked(keyId: string): void {
-    for (const connection of this.connections.get(keyId) ?? []) kill(connection);
-  }
-
-  begun(): void {
-    void this.recheckAll();
+  /** Closes the connections of revoked keys until the gateway is closed. Rejects where that cannot go on. */
+  async followRevocations(): Promise<void> {
+    try {
+      for await (const event of this.latchkey.watchRevocations({ signal: this.closing.signal })) {
+        if (event.kind === 'revoked') this.disconnect(event.keyId);
+        // After a pause everything is checked: a database that was set back has a history of its own.
+        if (event.kind === 'recheck' || !this.hearing) void this.recheckAll();
+        this.hearing = event.kind !== 'interrupted';
+      }
+    } finally {
+      this.hearing = false;
+    }
   }
 
   async close(): Promise<void> {
     clearInterval(this.recheckTimer);
+    this.closing.abort();
+    this.decisions.close();
     await this.io.close();
   }
 
   /** Returns `null` to admit a connection, else what to tell it. Never rejects. */
-  private async admit(socket: Socket): Promise<{ readonly message: string; readonly code: string } | null> {
+  private async admit(socket: Socket): Promise<Refusal | null> {
     const { api_key: key } = socket.handshake.auth;
     if (typeof key !== 'string') return INVALID_KEY;
     try {
-      const first = await this.decisions.ask(key, '', ANY_METHOD);
+      const first = await this.ask(key, '', ANY_METHOD);
       if (KEY_REASONS.has(first.reason)) return INVALID_KEY;
-      const connection: Connection = { socket, key, keyId: first.key_id, dead: false, working: 0 };
+      const connection: Connection = { socket, key, keyId: first.keyId, dead: false, working: 0 };
       this.register(connection);
       // A revocation that was told before the connection was registered found nothing to close. One that is told after
       // finds it; so whoever is still good now is safe.
-      const second = await this.decisions.ask(key, '', ANY_METHOD);
+      const second = await this.ask(key, '', ANY_METHOD);
       if (connection.dead || KEY_REASONS.has(second.reason)) return INVALID_KEY;
       socket.onAny((event: string, data: unknown) => void this.handle(connection, event, data));
       return null;
     } catch (error) {
-      if (!(error instanceof Undecided)) report(error);
+      if (isTooLong(error)) return INVALID_KEY;
+      if (!(error instanceof UndecidedError)) report(error);
       return UNAVAILABLE;
     }
   }
@@ -132,17 +139,18 @@ export class Gateway implements RevocationListener {
     try {
       const workflowId = this.workflowOf(fields);
       if (workflowId === null) return respond(failure('Not allowed: conflicting workflows', FORBIDDEN));
-      const answer = await this.decisions.ask(connection.key, workflowId, event);
+      const answer = await this.ask(connection.key, workflowId, event);
       if (KEY_REASONS.has(answer.reason)) {
         respond(failure(INVALID_KEY.message, INVALID_KEY.code));
         kill(connection);
-      } else if (answer.decision !== 'DECISION_ALLOW') {
-        respond(failure(`Not allowed: ${answer.reason.replace('REASON_', '')}`, FORBIDDEN));
+      } else if (!answer.allowed) {
+        respond(failure(`Not allowed: ${answer.reason}`, FORBIDDEN));
       } else {
         respond(await this.call(socket, event, fields, answer, workflowId));
       }
     } catch (error) {
-      if (!(error instanceof Undecided)) report(error);
+      if (isTooLong(error)) return respond(failure('Not allowed: a name is too long', FORBIDDEN));
+      if (!(error instanceof UndecidedError)) report(error);
       respond(failure(UNAVAILABLE.message, UNAVAILABLE.code));
     } finally {
       connection.working--;
@@ -167,33 +175,43 @@ export class Gateway implements RevocationListener {
     socket: Socket,
     event: string,
     fields: Readonly<Record<string, unknown>>,
-    answer: Answer,
+    answer: Decision,
     workflowId: string,
   ): Promise<{ data: unknown; error?: string }> {
     const room = `workflow:${workflowId}`;
     // Whoever may read or run a workflow hears of its runs.
-    if (workflowId !== '' && answer.required_permission !== 'PERMISSION_WRITE') await socket.join(room);
+    if (workflowId !== '' && answer.requiredPermission !== 'write') await socket.join(room);
     const push = (name: string, payload: unknown): void => {
-      if (this.feed?.up === true) this.io.to(room).emit(name, payload);
+      if (this.hearing) this.io.to(room).emit(name, payload);
     };
-    const caller = { accountId: answer.account_id, scope: answer.workflow_id, workflowId };
+    const caller = { accountId: answer.accountId, scope: answer.workflowId, workflowId };
     const result = this.backend.call(event, fields, caller, push);
     return 'error' in result ? { data: null, error: result.error } : { data: result.data };
+  }
+
+  private ask(key: string, workflowId: string, method: string): Promise<Decision> {
+    return this.decisions.ask({ key, workflowId, method }, { deadlineMs: DECISION_DEADLINE_MS });
+  }
+
+  private disconnect(keyId: string): void {
+    for (const connection of this.connections.get(keyId) ?? []) kill(connection);
   }
 
   /** Asks about every held key again, and closes the connections of those that are no longer good. */
   private async recheckAll(): Promise<void> {
     const holders = [...this.connections.values()].flatMap((siblings) => [...siblings].slice(0, 1));
-    await Promise.all(holders.map((connection) => this.recheck(connection)));
+    for (let at = 0; at < holders.length; at += RECHECK_AT_ONCE) {
+      await Promise.all(holders.slice(at, at + RECHECK_AT_ONCE).map((connection) => this.recheck(connection)));
+    }
   }
 
   private async recheck({ key, keyId }: Connection): Promise<void> {
     try {
-      const answer = await this.decisions.ask(key, '', ANY_METHOD);
-      if (KEY_REASONS.has(answer.reason)) this.revoked(keyId);
+      const answer = await this.ask(key, '', ANY_METHOD);
+      if (KEY_REASONS.has(answer.reason)) this.disconnect(keyId);
     } catch (error) {
       // Undecided: the next event or recheck asks again, and nothing is done meanwhile.
-      if (!(error instanceof Undecided)) report(error);
+      if (!(error instanceof UndecidedError)) report(error);
     }
   }
 }
@@ -206,6 +224,11 @@ function kill(connection: Connection): void {
 
 function failure(error: string, code: string): { data: null; error: string; code: string } {
   return { data: null, error, code };
+}
+
+/** Whether there is no decision because a key, a workflow or an event is longer than any real one. */
+function isTooLong(error: unknown): boolean {
+  return error instanceof UndecidedError && error.code === 'INVALID_ARGUMENT';
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

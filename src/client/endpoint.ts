@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { checkServerIdentity } from 'node:tls';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type ChannelCredentials, type ChannelOptions, credentials } from '@grpc/grpc-js';
 import { AuthorizationServiceClient } from '../gen/latchkey/v1/authorization_service.js';
 import { HealthWatch } from './health-watch.js';
@@ -39,10 +39,10 @@ function credentialsOf(address: string, tls: ClientTls | true | undefined): Chan
   const { ca, key, cert, serverName } = tls === true ? {} : tls;
   const bytes = (pem: string | Buffer | undefined) => (pem === undefined ? null : Buffer.from(pem));
   const ip = serverName === undefined ? ipOf(address) : null;
-  return credentials.createSsl(bytes(ca), bytes(key), bytes(cert), {
-    // Whatever name was sent, the certificate must be of that number.
-    ...(ip === null ? {} : { checkServerIdentity: (_name, certificate) => checkServerIdentity(ip, certificate) }),
-  });
+  // Whatever name was sent, the certificate must be of that number.
+  const checks =
+    ip === null ? {} : { checkServerIdentity: (_: string, shown: PeerCertificate) => checkServerIdentity(ip, shown) };
+  return credentials.createSsl(bytes(ca), bytes(key), bytes(cert), checks);
 }
 
 function channelOptions(address: string, tls: ClientTls | true | undefined): ChannelOptions {

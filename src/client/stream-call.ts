@@ -90,7 +90,7 @@ export class StreamCall {
   finish(): void {
     if (this.state !== 'open') return;
     this.state = 'finishing';
-    for (const id of [...this.heldBack.keys()]) this.asked.get(id)?.resolve(null);
+    for (const id of this.heldBack.keys()) this.asked.get(id)?.resolve(null);
     this.call.end();
   }
 
@@ -99,7 +99,7 @@ export class StreamCall {
     if (this.state === 'ended') return;
     this.state = 'ended';
     this.call.cancel();
-    for (const asked of [...this.asked.values()]) asked.reject(error);
+    for (const asked of this.asked.values()) asked.reject(error);
   }
 
   private send(correlationId: bigint, question: Question): void {
@@ -126,6 +126,6 @@ export class StreamCall {
     if (this.state === 'ended') return;
     this.state = 'ended';
     this.events.ended();
-    for (const asked of [...this.asked.values()]) asked.resolve(null);
+    for (const asked of this.asked.values()) asked.resolve(null);
   }
 }

@@ -1,18 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  createLatchkeyClient,
-  type LatchkeyClient,
-  type LatchkeyClientOptions,
-  UndecidedError,
-} from '../../src/client/index.js';
+import { createLatchkeyClient, type LatchkeyClientOptions, UndecidedError } from '../../src/client/index.js';
 import { Failure, type FailureKind } from '../../src/domain/failure.js';
 import { REASONS, reasonName } from '../../src/domain/reason.js';
 import { Readiness } from '../../src/service/readiness.js';
 import { keyRecord } from '../support/fakes/builders.js';
-import { closing, FakeAuthorizer, startGrpcServer, stopGrpcServers, until } from '../support/grpc.js';
+import { FakeAuthorizer, startGrpcServer, stopGrpcServers, until } from '../support/grpc.js';
+import { clientOf, QUESTION, unixAddress, warningsOf } from '../support/latchkey-client.js';
 
 const cleanups: (() => unknown)[] = [];
 
@@ -20,12 +13,6 @@ afterEach(async () => {
   await stopGrpcServers();
   for (const cleanup of cleanups.splice(0)) await cleanup();
 });
-
-const QUESTION = { key: 'k', workflowId: 'w', method: 'm' };
-
-function clientOf(address: string | string[], options: Partial<LatchkeyClientOptions> = {}): LatchkeyClient {
-  return closing(createLatchkeyClient({ address, deadlineMs: 10_000, ...options }));
-}
 
 async function start(options: Partial<LatchkeyClientOptions> = {}) {
   const authorizer = new FakeAuthorizer();
@@ -98,14 +85,8 @@ describe('authorize', () => {
   });
 
   it('has any number of calls under way without a warning of a leak', async () => {
-    const warnings: Error[] = [];
-    const remember = (warning: Error) => void warnings.push(warning);
-    process.on('warning', remember);
-    cleanups.push(() => process.off('warning', remember));
     const { client } = await start();
-    await Promise.all(Array.from({ length: 50 }, () => client.authorize(QUESTION)));
-    // Warnings are told in a later turn.
-    await new Promise((resolve) => setImmediate(resolve));
+    const warnings = await warningsOf(() => Promise.all(Array.from({ length: 50 }, () => client.authorize(QUESTION))));
     expect(warnings).toEqual([]);
   });
 
@@ -148,11 +129,10 @@ describe('authorize', () => {
   });
 
   it('works over a unix socket', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'latchkey-client-'));
-    cleanups.push(() => rm(dir, { recursive: true, force: true }));
-    const path = join(dir, 'grpc.sock');
-    await startGrpcServer({ addresses: [{ kind: 'unix', path, text: `unix:${path}` }] });
-    expect((await clientOf(`unix:${path}`).authorize(QUESTION)).allowed).toBe(true);
+    const { address, remove } = await unixAddress();
+    cleanups.push(remove);
+    await startGrpcServer({ addresses: [address] });
+    expect((await clientOf(address.text).authorize(QUESTION)).allowed).toBe(true);
   });
 
   it.each([
@@ -236,12 +216,11 @@ describe('several sidecars', () => {
   });
 
   it('finds a sidecar again that was restarted', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'latchkey-client-'));
-    cleanups.push(() => rm(dir, { recursive: true, force: true }));
-    const path = join(dir, 'grpc.sock');
-    const addresses = [{ kind: 'unix', path, text: `unix:${path}` } as const];
+    const { address, remove } = await unixAddress();
+    cleanups.push(remove);
+    const addresses = [address];
     const before = await startGrpcServer({ addresses });
-    const client = clientOf(`unix:${path}`, { maxAttempts: 1000 });
+    const client = clientOf(address.text, { maxAttempts: 1000 });
     await client.authorize(QUESTION);
     await before.stop();
     const calling = client.authorize(QUESTION);

@@ -89,9 +89,10 @@ describeWithPeer('python', "the platform's SDK for Python at the example gateway
   test.each([
     ['malformed', 'nonsense'],
     ['unknown', `nk_live_${'0'.repeat(64)}`],
+    ['longer than any', 'k'.repeat(5_000)],
   ])('is refused at connect with a key that is %s', async (_, key) => {
     const reply = await sdk().connect(url, key, NIGHTLY_REPORT);
-    expect(reply).toMatchObject({ error: 'refused', refusal: { message: REFUSAL.message, data: REFUSAL } });
+    expect(reply).toMatchObject({ error: 'refused', refusal: { ...REFUSAL, data: REFUSAL } });
   });
 
   test('is disconnected when its key is revoked, and cannot come back', async () => {
@@ -180,6 +181,16 @@ describe('the example gateway', () => {
     ]) {
       expect(await request(client, 'resource:download_url', fields)).toMatchObject({ data: null, code: 'forbidden' });
     }
+  });
+
+  test('answers an event whose name is longer than any, and harms no other question', async () => {
+    const client = socket({ api_key: (await sidecar.createKey({})).raw_key });
+    const [refused, answered] = await Promise.all([
+      request(client, 'e'.repeat(5_000), { workflow_id: NIGHTLY_REPORT }),
+      request(client, 'workflow:get', { workflow_id: NIGHTLY_REPORT }),
+    ]);
+    expect(refused).toMatchObject({ data: null, code: 'forbidden' });
+    expect(answered).not.toHaveProperty('error');
   });
 
   test('keeps an answer without a workflow within the account and the scope', async () => {
