@@ -59,8 +59,8 @@ export async function createDecisionFixture(count: number): Promise<DecisionFixt
     return { rawKey, workflowId: flat(account.workflowId) };
   });
   const authorizer = createAuthorizer({
-    keys: new CachedKeyStore({ reads: readsOf(records), lease, metrics, maxKeys: 2 * count }),
-    workflows: new CachedWorkflowStore({ reads: readsOf(owners), lease, metrics, maxWorkflows: 2 * count }),
+    keys: new CachedKeyStore({ reads: readsOf(records), lease, metrics, maxKeys: count }),
+    workflows: new CachedWorkflowStore({ reads: readsOf(owners), lease, metrics, maxWorkflows: count }),
     lease,
     catalogue: defaultCatalogue(),
     clock: systemClock,

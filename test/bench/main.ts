@@ -1,11 +1,12 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { BenchDatabases } from './bench-databases.js';
 import { compare } from './compare.js';
+import { formatNumber } from './format-number.js';
 import { plotFindings } from './plot.js';
 import { plotCurve } from './plot-curve.js';
+import { boundText, machine, type Outcome, verdictText, writeJson, writePage, writeText } from './report.js';
 import { type Curve, type Finding, isMet, type Row, Unmeasurable } from './row.js';
 import { ROWS } from './rows.js';
 
@@ -13,31 +14,24 @@ const HELP = `Measures the sidecar against ceilings that the same run measures, 
 
   npm run bench                       every row, then a table
   npm run bench -- --only=NAME,NAME   some rows: ${names()}
-  npm run bench -- --json=FILE        also as JSON
-  npm run bench -- --images=DIR       also as pictures (SVG)
   npm run bench -- --quick            fewer rounds
   npm run bench -- --full             also what takes many minutes: ten million keys
   npm run bench -- --only=soak --minutes=10
+  npm run bench -- --json=FILE        also as JSON; rows of FILE that are not measured now stay
+  npm run bench -- --images=DIR       also as pictures (SVG)
+  npm run bench -- --write            into docs/: bench.json, images/ and the figures of performance.md
   npm run bench -- --compare=REV      the rows named by --only of another revision and of this one, in turns
 
-Ends with status 1 when a bound was missed, 2 when a row could not be measured.`;
+Ends with status 1 when a target was missed, 2 when a row could not be measured.`;
 
-/** What became of one row. */
-interface Outcome {
-  readonly row: Row;
-  /** When it began. */
-  readonly at: string;
-  readonly findings: readonly Finding[];
-  readonly curves: readonly Curve[];
-  /** Why it could not be measured. */
-  readonly obstacle: string | null;
-}
+const DOCS = { json: 'docs/bench.json', images: 'docs/images', page: 'docs/performance.md' };
 
 const { values: options } = parseArgs({
   options: {
     only: { type: 'string' },
     json: { type: 'string' },
     images: { type: 'string' },
+    write: { type: 'boolean', default: false },
     full: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     minutes: { type: 'string', default: '1' },
@@ -47,9 +41,8 @@ const { values: options } = parseArgs({
 });
 
 if (options.help) console.log(HELP);
-else if (options.compare !== undefined)
-  process.exitCode = await compare(options.compare, options.only ?? 'decision,unary');
-else process.exitCode = await bench();
+else if (options.compare === undefined) process.exitCode = await bench();
+else process.exitCode = await compare(options.compare, options.only ?? 'decision,unary');
 
 async function bench(): Promise<number> {
   const only = options.only?.split(',');
@@ -63,42 +56,30 @@ async function bench(): Promise<number> {
   for (const row of chosen) {
     console.error(`${row.title} …`);
     outcomes.push(await measure(row));
+    // After each: a run that is broken off has written what it has.
+    write(outcomes);
   }
   print(outcomes);
-  report(outcomes);
   if (outcomes.some(({ obstacle }) => obstacle !== null)) return 2;
   return outcomes.every(({ findings }) => findings.every(isMet)) ? 0 : 1;
-}
-
-function report(outcomes: readonly Outcome[]): void {
-  const caption = `${machine()}, Node.js ${process.version}, ${new Date().toISOString().slice(0, 16)}Z`;
-  if (options.json !== undefined) {
-    const rows = outcomes.map(({ row, at, findings, curves, obstacle }) => ({
-      name: row.name,
-      title: row.title,
-      method: row.method,
-      at,
-      obstacle,
-      findings: findings.map((finding) => ({ ...finding, met: isMet(finding) })),
-      curves,
-    }));
-    const text = { machine: machine(), node: process.version, load: loadavg(), rows };
-    write(options.json, `${JSON.stringify(text, null, 2)}\n`);
-  }
-  if (options.images === undefined) return;
-  const bounded = outcomes.flatMap(({ row, findings }) =>
-    findings.filter(({ bound }) => bound !== undefined).map((finding) => ({ row, finding })),
-  );
-  if (bounded.length > 0) write(`${options.images}/bench.svg`, plotFindings(bounded, caption));
-  for (const curve of outcomes.flatMap(({ curves }) => curves)) {
-    write(`${options.images}/bench-${curve.name}.svg`, plotCurve(curve, caption));
-  }
 }
 
 async function measure(row: Row): Promise<Outcome> {
   const databases = new BenchDatabases();
   const curves: Curve[] = [];
   const at = new Date().toISOString();
+  const outcome = (findings: readonly Finding[], obstacle: string | null): Outcome => ({
+    name: row.name,
+    title: row.title,
+    method: row.method,
+    at,
+    loadAverage: loadavg()[0] ?? Number.NaN,
+    machine: machine(),
+    node: process.version,
+    obstacle,
+    findings,
+    curves,
+  });
   try {
     const findings = await row.run({
       full: options.full,
@@ -108,33 +89,51 @@ async function measure(row: Row): Promise<Outcome> {
       databases,
       draw: (curve) => curves.push(curve),
     });
-    return { row, at, findings, curves, obstacle: null };
+    return outcome(findings, null);
   } catch (error) {
     if (!(error instanceof Unmeasurable)) throw error;
     console.error(`  not measured: ${error.message}`);
-    return { row, at, findings: [], curves, obstacle: error.message };
+    return outcome([], error.message);
   } finally {
     await databases.destroy();
   }
 }
 
+function write(outcomes: readonly Outcome[]): void {
+  const json = options.json ?? (options.write ? DOCS.json : undefined);
+  const images = options.images ?? (options.write ? DOCS.images : undefined);
+  const order = ROWS.map(({ name }) => name);
+  const rows = json === undefined ? outcomes : writeJson(json, outcomes, order);
+  if (options.write) writePage(DOCS.page, rows);
+  if (images === undefined) return;
+  const withTarget = rows.flatMap(({ name, findings }) =>
+    findings.filter(({ bound }) => bound !== undefined).map((finding) => ({ name, finding })),
+  );
+  const day = new Date().toISOString().slice(0, 10);
+  const caption = `${machine()}, Node.js ${process.version}, ${day}`;
+  if (withTarget.length > 0) writeText(`${images}/bench.svg`, plotFindings(withTarget, caption));
+  for (const { curves } of outcomes) {
+    for (const curve of curves) writeText(`${images}/bench-${curve.name}.svg`, plotCurve(curve, caption));
+  }
+}
+
 function print(outcomes: readonly Outcome[]): void {
   const table = new Table({
-    head: ['row', 'what', 'measured', 'ceiling', 'score', 'bound', ''],
+    head: ['row', 'what', 'measured', 'ceiling', 'score', 'target', ''],
     style: { head: [], border: [] },
   });
-  for (const { row, findings, obstacle } of outcomes) {
-    if (obstacle !== null) table.push([row.name, { content: obstacle, colSpan: 5 }, 'not measured']);
+  for (const { name, findings, obstacle } of outcomes) {
+    if (obstacle !== null) table.push([name, { content: obstacle, colSpan: 5 }, 'not measured']);
     for (const finding of findings) {
-      const { what, measured, ceiling, score, bound } = finding;
+      const { what, measured, ceiling, score } = finding;
       table.push([
-        row.name,
+        name,
         what,
-        `${number(measured.value)} ${measured.unit}`,
-        ceiling === undefined ? '' : `${number(ceiling.value)} ${ceiling.unit}: ${ceiling.what}`,
-        number(score),
-        bound === undefined ? '' : 'atMost' in bound ? `≤ ${number(bound.atMost)}` : `≥ ${number(bound.atLeast)}`,
-        bound === undefined ? '' : isMet(finding) ? 'met' : 'MISSED',
+        `${formatNumber(measured.value)} ${measured.unit}`,
+        ceiling === undefined ? '' : `${formatNumber(ceiling.value)} ${ceiling.unit}: ${ceiling.what}`,
+        formatNumber(score),
+        boundText(finding),
+        verdictText(finding),
       ]);
     }
   }
@@ -144,19 +143,4 @@ function print(outcomes: readonly Outcome[]): void {
 
 function names(): string {
   return ROWS.map(({ name }) => name).join(', ');
-}
-
-function machine(): string {
-  return `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`;
-}
-
-/** Three figures that mean something. */
-function number(value: number): string {
-  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en');
-  return String(Number(value.toPrecision(3)));
-}
-
-function write(file: string, text: string): void {
-  mkdirSync(new URL('.', new URL(file, `file://${process.cwd()}/`)), { recursive: true });
-  writeFileSync(file, text);
 }

@@ -1,8 +1,8 @@
-import { type Finding, isMet, type Row } from './row.js';
+import { type Finding, isMet } from './row.js';
 
 const BAR = 22;
-const LEFT = 330;
-const WIDTH = 900;
+const LEFT = 430;
+const WIDTH = 1000;
 /** Where a score that just keeps its bound ends, in pixels from the left. */
 const BOUND_AT = 300;
 
@@ -11,11 +11,11 @@ const BOUND_AT = 300;
  * bar for "at least" beyond it.
  */
 export function plotFindings(
-  rows: readonly { readonly row: Row; readonly finding: Finding }[],
+  rows: readonly { readonly name: string; readonly finding: Finding }[],
   caption: string,
 ): string {
   const height = rows.length * (BAR + 10) + 70;
-  const bars = rows.map(({ row, finding }, index) => {
+  const bars = rows.map(({ name, finding }, index) => {
     const { score, bound } = finding;
     const limit = bound === undefined ? score : 'atMost' in bound ? bound.atMost : bound.atLeast;
     const length = Math.min((score / limit) * BOUND_AT, WIDTH - LEFT - 110);
@@ -23,7 +23,7 @@ export function plotFindings(
     const sign = bound !== undefined && 'atMost' in bound ? '≤' : '≥';
     const text = `${Number(score.toPrecision(3)).toLocaleString('en')} (${sign} ${limit.toLocaleString('en')})`;
     return [
-      `<text x="${LEFT - 8}" y="${y + 15}" text-anchor="end">${escapeXml(`${row.name}: ${finding.what}`)}</text>`,
+      `<text x="${LEFT - 8}" y="${y + 15}" text-anchor="end">${escapeXml(`${name}: ${finding.what}`)}</text>`,
       `<rect x="${LEFT}" y="${y}" width="${length.toFixed(1)}" height="${BAR}" fill="${isMet(finding) ? '#2a7f62' : '#b3402a'}"/>`,
       `<text x="${(LEFT + Math.max(length, BOUND_AT) + 8).toFixed(1)}" y="${y + 15}">${escapeXml(text)}</text>`,
     ].join('');
