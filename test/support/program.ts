@@ -33,11 +33,20 @@ export class Program {
   private readonly watchers = new Set<() => void>();
   private readonly child: ChildProcess;
 
-  /** Starts the built program with exactly this environment, beside what Node.js needs. */
-  constructor(args: readonly string[], env: Env, input = '') {
-    if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is not built: run npm run build`);
+  /**
+   * Starts the built program with exactly this environment, beside what Node.js needs.
+   *
+   * @param how another Node.js, and another build, than the ones at hand
+   */
+  constructor(
+    args: readonly string[],
+    env: Env,
+    input = '',
+    { node = process.execPath, program = PROGRAM }: { readonly node?: string; readonly program?: string } = {},
+  ) {
+    if (!existsSync(program)) throw new Error(`${program} is not built: run npm run build`);
     const { PATH = '', HOME = '', LANG = 'C.UTF-8' } = process.env;
-    const child = spawn(process.execPath, [PROGRAM, ...args], { env: { PATH, HOME, LANG, ...env } });
+    const child = spawn(node, [program, ...args], { env: { PATH, HOME, LANG, ...env } });
     this.child = child;
     child.stdin.on('error', () => {});
     child.stdin.end(input);
