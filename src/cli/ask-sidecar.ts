@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { type ChannelCredentials, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { channelTo } from '../client/channel.js';
+import type { ClientTls } from '../client/options.js';
 import { Permission, type PermissionSet } from '../domain/permissions.js';
 import { REASONS } from '../domain/reason.js';
 import { AuthorizationServiceClient, type AuthorizeResponse } from '../gen/latchkey/v1/authorization_service.js';
@@ -21,7 +23,7 @@ const DEADLINE_MS = 5000;
 
 /** Asks a sidecar. `null` when none listens at the address; throws when one does and makes no decision. */
 export async function askSidecar(address: string, tls: SidecarTls | null, question: Question): Promise<Answer | null> {
-  const client = new AuthorizationServiceClient(address, await channelCredentials(tls));
+  const client = await sidecarClient(address, tls);
   try {
     const response = await call(client, question);
     const reason = REASONS.find((each) => each === Number(response.reason));
@@ -67,15 +69,18 @@ function isNobodyThere(error: unknown): boolean {
   return code === status.UNAVAILABLE && /No connection established|ECONNREFUSED|ENOENT/.test(details ?? '');
 }
 
-/** Credentials of a connection to a sidecar. */
-export async function channelCredentials(tls: SidecarTls | null): Promise<ChannelCredentials> {
-  if (tls === null) return credentials.createInsecure();
-  const [ca, key, cert] = await Promise.all([tls.caFile, tls.keyFile, tls.certFile].map(readOrNull));
-  return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
+/** A client of one sidecar; close it after use. */
+export async function sidecarClient(address: string, tls: SidecarTls | null): Promise<AuthorizationServiceClient> {
+  const { credentials, options } = channelTo(address, tls === null ? undefined : await read(tls));
+  return new AuthorizationServiceClient(address, credentials, options);
 }
 
-async function readOrNull(file: string | null): Promise<Buffer | null> {
-  return file === null ? null : await readFile(file);
+async function read({ caFile, certFile, keyFile }: SidecarTls): Promise<ClientTls> {
+  return {
+    ...(caFile === null ? {} : { ca: await readFile(caFile) }),
+    ...(certFile === null ? {} : { cert: await readFile(certFile) }),
+    ...(keyFile === null ? {} : { key: await readFile(keyFile) }),
+  };
 }
 
 const BIT_OF_WIRE = new Map<WirePermission, PermissionSet>([

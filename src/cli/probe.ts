@@ -1,9 +1,8 @@
 import { createServer } from 'node:http';
 import type { Registry } from 'prom-client';
 import { parseListenAddress } from '../config/listen-address.js';
-import { AuthorizationServiceClient } from '../gen/latchkey/v1/authorization_service.js';
 import { systemTimers } from '../observability/system-timers.js';
-import { channelCredentials } from './ask-sidecar.js';
+import { sidecarClient } from './ask-sidecar.js';
 import { type TlsOptions, tlsOf } from './check.js';
 import type { CliContext } from './cli-context.js';
 import { CliFailure, toCliFailure } from './cli-failure.js';
@@ -31,13 +30,12 @@ export async function probe(context: CliContext, options: ProbeOptions): Promise
   const addresses = targetsOf(options.targets);
   const count = countOf(options.count);
   const intervalMs = intervalOf(options.interval);
-  const credentials = await channelCredentials(tlsOf(options));
+  const tls = tlsOf(options);
+  const targets: readonly ProbeTarget[] = await Promise.all(
+    addresses.map(async (address) => ({ address, client: await sidecarClient(address, tls) })),
+  );
   const record = new ProbeRecord(addresses);
   const closeMetrics = await serveMetrics(record.registry, options.metricsAddress);
-  const targets: ProbeTarget[] = addresses.map((address) => ({
-    address,
-    client: new AuthorizationServiceClient(address, credentials),
-  }));
   const stop = stopSignal(context);
   try {
     await withKeyService(context, config, async (keys) => {

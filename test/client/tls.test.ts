@@ -1,14 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ClientTls, createLatchkeyClient } from '../../src/client/index.js';
-import { systemTimers } from '../../src/observability/system-timers.js';
-import { silentLogger } from '../../src/ports/logger.js';
-import { tlsServerCredentials } from '../../src/transport/grpc/tls-credentials.js';
-import { watchTlsFiles } from '../../src/transport/tls-files.js';
 import { CertificateAuthority } from '../support/certificates.js';
-import { byName, closing, startGrpcServer, stopGrpcServers } from '../support/grpc.js';
+import { byName, closing, stopGrpcServers } from '../support/grpc.js';
+import { type ServerNames, startTlsServer } from '../support/tls-server.js';
 
 const authority = new CertificateAuthority('servers');
 const clients = new CertificateAuthority('clients');
@@ -24,25 +21,7 @@ afterEach(stopGrpcServers);
 
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-/** Serves with a certificate of these names. */
-async function serve(names: { readonly dns?: readonly string[]; readonly ips?: readonly string[] }, mutual = false) {
-  const { cert, key } = authority.issue({ commonName: 'sidecar', ...names });
-  const file = async (name: string, content: string) => {
-    await writeFile(join(dir, name), content);
-    return join(dir, name);
-  };
-  const files = await watchTlsFiles(
-    {
-      certFile: await file('cert.pem', cert),
-      keyFile: await file('key.pem', key),
-      clientCaFile: mutual ? await file('clients.pem', clients.cert) : null,
-    },
-    { timers: systemTimers, logger: silentLogger },
-  );
-  files.stop();
-  const { address } = await startGrpcServer({ tls: tlsServerCredentials(files) });
-  return address;
-}
+const serve = (names: ServerNames, mutual = false) => startTlsServer(dir, authority, names, mutual ? clients : null);
 
 function ask(address: string, tls: ClientTls) {
   const client = closing(
