@@ -1,4 +1,5 @@
-import { credentials, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
+import { channelTo } from '../../src/client/channel.js';
 import { AuthorizationServiceClient } from '../../src/gen/latchkey/v1/authorization_service.js';
 import { Decision, Reason } from '../../src/gen/latchkey/v1/decision.js';
 import { freePort } from '../support/peers-process.js';
@@ -73,8 +74,9 @@ export class GameSidecar {
   /** Lets go of the connection, so that the next question makes a new one. */
   reconnect(): void {
     this.client?.close();
-    const channel = this.ca === null ? credentials.createInsecure() : credentials.createSsl(Buffer.from(this.ca));
-    this.client = new AuthorizationServiceClient(this.grpc, channel, {
+    const { credentials, options } = channelTo(this.grpc, this.ca === null ? undefined : { ca: this.ca });
+    this.client = new AuthorizationServiceClient(this.grpc, credentials, {
+      ...options,
       'grpc.initial_reconnect_backoff_ms': 50,
       'grpc.max_reconnect_backoff_ms': 200,
     });
