@@ -3,7 +3,7 @@ import type { KeyRecord } from '../../domain/key-record.js';
 import { type KeyHash, keyHashToBytes } from '../../domain/raw-key.js';
 import type { BulkSource } from '../../ports/bulk-source.js';
 import type { Logger } from '../../ports/logger.js';
-import { FIND_KEYS } from './queries.js';
+import { FIND_KEY, FIND_KEYS } from './queries.js';
 import { keyRecordOf } from './rows.js';
 import type { QueryRunner } from './run-query.js';
 
@@ -16,7 +16,8 @@ export class PostgresKeySource implements BulkSource<KeyHash, KeyRecord> {
 
   async readMany(keyHashes: readonly KeyHash[]): Promise<readonly (KeyRecord | null)[]> {
     if (keyHashes.length === 0) return [];
-    const rows = await this.runner.run(FIND_KEYS, [keyHashes.map(keyHashToBytes)]);
+    const hashes = keyHashes.map(keyHashToBytes);
+    const rows = await (hashes.length === 1 ? this.runner.run(FIND_KEY, hashes) : this.runner.run(FIND_KEYS, [hashes]));
     const found = new Map<KeyHash, KeyRecord>();
     for (const row of rows) {
       if (row.key_hash === null) throw new Failure('unavailable', 'The database is a standby; it cannot be asked.');

@@ -1,7 +1,7 @@
 import { Failure } from '../../domain/failure.js';
 import type { BulkSource } from '../../ports/bulk-source.js';
 import type { Logger } from '../../ports/logger.js';
-import { FIND_WORKFLOW_OWNERS } from './queries.js';
+import { FIND_WORKFLOW_OWNER, FIND_WORKFLOW_OWNERS } from './queries.js';
 import { isStorable, textOf } from './rows.js';
 import type { QueryRunner } from './run-query.js';
 
@@ -20,7 +20,10 @@ export class PostgresWorkflowSource implements BulkSource<string, string> {
     const askable = workflowIds.filter(isStorable);
     if (askable.length === 0) return workflowIds.map(() => null);
     const owners = new Map<string, string>();
-    for (const row of await this.runner.run(FIND_WORKFLOW_OWNERS, [askable])) {
+    const rows = await (askable.length === 1
+      ? this.runner.run(FIND_WORKFLOW_OWNER, askable)
+      : this.runner.run(FIND_WORKFLOW_OWNERS, [askable]));
+    for (const row of rows) {
       if (row.id === null) throw new Failure('unavailable', 'The database is a standby; it cannot be asked.');
       try {
         owners.set(textOf(row, 'id'), textOf(row, 'account_id'));
