@@ -27,7 +27,7 @@ describe('the probe', async () => {
     targets = (await Promise.all(sidecars.map((each) => each.ready()))).map(({ grpc }) => grpc[0] ?? '');
   });
   afterAll(async () => {
-    stopGrpcServers();
+    await stopGrpcServers();
     for (const sidecar of sidecars) sidecar.kill('SIGKILL');
     await Promise.all(sidecars.map((each) => each.ended));
   });

@@ -58,7 +58,12 @@ export function findPeer(peer: Peer): string | null {
  *
  * @param optional a peer that some machines cannot have at all: it is never required
  */
-export function describeWithPeer(peer: Peer, title: string, body: (path: string) => void, optional = false): void {
+export function describeWithPeer(
+  peer: Peer,
+  title: string,
+  body: (path: string) => void | Promise<void>,
+  optional = false,
+): void {
   const path = findPeer(peer);
   if (path !== null) {
     describe(title, () => body(path));
