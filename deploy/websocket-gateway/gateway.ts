@@ -47,6 +47,8 @@ interface Connection {
 export class Gateway {
   private readonly io: SocketServer;
   private readonly decisions: DecisionStream;
+  /** For keys that nobody has answered for yet: however many are tried, they hold up no event of a good one. */
+  private readonly strangers: DecisionStream;
   private readonly connections = new Map<string, Set<Connection>>();
   private readonly recheckTimer: NodeJS.Timeout;
   private readonly closing = new AbortController();
@@ -59,6 +61,7 @@ export class Gateway {
     private readonly backend: Backend,
   ) {
     this.decisions = latchkey.authorizeStream();
+    this.strangers = latchkey.authorizeStream();
     this.io = new SocketServer(server, {
       serveClient: false,
       maxHttpBufferSize: EVENT_BYTES_MAX,
@@ -89,6 +92,7 @@ export class Gateway {
     clearInterval(this.recheckTimer);
     this.closing.abort();
     this.decisions.close();
+    this.strangers.close();
     await this.io.close();
   }
 
@@ -97,7 +101,7 @@ export class Gateway {
     const { api_key: key } = socket.handshake.auth;
     if (typeof key !== 'string') return INVALID_KEY;
     try {
-      const first = await this.ask(key, '', ANY_METHOD);
+      const first = await this.ask(key, '', ANY_METHOD, this.strangers);
       if (KEY_REASONS.has(first.reason)) return INVALID_KEY;
       const connection: Connection = { socket, key, keyId: first.keyId, dead: false, working: 0 };
       this.register(connection);
@@ -189,8 +193,8 @@ export class Gateway {
     return 'error' in result ? { data: null, error: result.error } : { data: result.data };
   }
 
-  private ask(key: string, workflowId: string, method: string): Promise<Decision> {
-    return this.decisions.ask({ key, workflowId, method }, { deadlineMs: DECISION_DEADLINE_MS });
+  private ask(key: string, workflowId: string, method: string, on = this.decisions): Promise<Decision> {
+    return on.ask({ key, workflowId, method }, { deadlineMs: DECISION_DEADLINE_MS });
   }
 
   private disconnect(keyId: string): void {

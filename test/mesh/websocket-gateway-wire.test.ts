@@ -1,7 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Decision, type LatchkeyClient, type Reason, UndecidedError, type WatchEvent } from 'latchkey/client';
+import {
+  type Decision,
+  type DecisionStream,
+  type LatchkeyClient,
+  type Reason,
+  UndecidedError,
+  type WatchEvent,
+} from 'latchkey/client';
 import { io, type Socket } from 'socket.io-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ExampleBackend } from '../../deploy/websocket-gateway/backend.js';
@@ -18,6 +25,8 @@ type Told = { kind: 'revoked'; keyId: string } | { kind: 'heartbeat' | 'recheck'
 /** What Latchkey would say, in the hands of a test. Every key is its own id. */
 class ScriptedLatchkey {
   readonly asked: string[] = [];
+  /** The methods asked on each stream. */
+  readonly streams: string[][] = [];
   answer: (key: string, method: string) => Promise<Reason> | Reason = () => 'GRANTED';
   private readonly told: WatchEvent[] = [];
   private wake: () => void = () => {};
@@ -34,18 +43,25 @@ class ScriptedLatchkey {
   readonly client: LatchkeyClient = {
     authorize: () => Promise.reject(new Error('not asked')),
     authorizeBatch: () => Promise.reject(new Error('not asked')),
-    authorizeStream: () => ({
+    authorizeStream: () => this.stream(),
+    watchRevocations: ({ signal } = {}) => this.watch(signal as AbortSignal),
+    close: () => {},
+  };
+
+  private stream(): DecisionStream {
+    const methods: string[] = [];
+    this.streams.push(methods);
+    return {
       ask: async ({ key, workflowId = '', method }) => {
         this.asked.push(key);
+        methods.push(method);
         const reason = await this.answer(key, method);
         const allowed = reason === 'GRANTED';
         return { allowed, reason, keyId: key, accountId: 'dev', workflowId, requiredPermission: 'read' } as Decision;
       },
       close: () => {},
-    }),
-    watchRevocations: ({ signal } = {}) => this.watch(signal as AbortSignal),
-    close: () => {},
-  };
+    };
+  }
 
   private async *watch(signal: AbortSignal): AsyncGenerator<WatchEvent> {
     signal.addEventListener('abort', () => this.wake());
@@ -181,6 +197,18 @@ describe('the example gateway and its watch', () => {
     await tell(...last);
     await waitUntil('the connection is closed', () => dead.disconnected);
     expect(await run(good)).toContain('response');
+  });
+
+  test('lets keys that are tried hold up no event of a good one', async () => {
+    const socket = await connect('a');
+    latchkey.answer = (key) => (key === 'a' ? 'GRANTED' : new Promise(() => {}));
+    connect('stranger').catch(() => {});
+    await waitUntil('the stranger is asked about', () => latchkey.asked.includes('stranger'));
+    await run(socket);
+    const events = latchkey.streams.filter((methods) => methods.includes('workflow:execute'));
+    expect(events).toHaveLength(1);
+    // Of the admissions only the second question of the good key, never the stranger's.
+    expect(events[0]).toEqual(['auth.listCredentials', 'workflow:execute']);
   });
 
   test('refuses a key whose revocation is told while it is being admitted', async () => {
