@@ -19,7 +19,7 @@ async function offered(words: readonly string[]): Promise<string[]> {
 describe('completion', () => {
   it('offers the commands', async () => {
     expect(await offered(['latchkey', ''])).toEqual(
-      expect.arrayContaining(['serve', 'migrate', 'keys', 'check', 'doctor', 'completion']),
+      expect.arrayContaining(['serve', 'migrate', 'keys', 'check', 'doctor', 'probe', 'completion']),
     );
   });
 
@@ -37,7 +37,18 @@ describe('completion', () => {
 
   it.each(['zsh', 'fish'])('knows every command in %s', async (shell) => {
     const text = await script(shell);
-    for (const word of ['serve', 'migrate', 'revoke', 'rotate', 'history', 'doctor', 'overlap', 'check-config']) {
+    for (const word of [
+      'serve',
+      'migrate',
+      'revoke',
+      'rotate',
+      'history',
+      'doctor',
+      'probe',
+      'overlap',
+      'check-config',
+      'targets',
+    ]) {
       expect(text).toContain(word);
     }
   });
