@@ -31,9 +31,11 @@ const latchkeys = Object.entries(services).filter(([, { image }]) => image.start
 
 describe('the installation for one machine', () => {
   it('sets nothing that the program would refuse', () => {
-    expect(latchkeys.map(([name]) => name)).toEqual(['migrate', 'sidecar-a', 'sidecar-b']);
+    expect(latchkeys.map(([name]) => name)).toEqual(['migrate', 'sidecar-a', 'sidecar-b', 'probe']);
     for (const [name, { environment = {} }] of latchkeys) {
-      expect(name === 'migrate' ? parseCommandConfig(environment) : parseConfig(environment)).toHaveProperty('config');
+      expect(
+        ['migrate', 'probe'].includes(name) ? parseCommandConfig(environment) : parseConfig(environment),
+      ).toHaveProperty('config');
     }
   });
 
@@ -64,14 +66,18 @@ describe('the installation for one machine', () => {
     expect(new Set(hosts).size).toBe(hosts.length);
   });
 
-  it('scrapes its sidecars', () => {
+  it('scrapes its sidecars and its probe', () => {
     const { scrape_configs } = parse(readFileSync('deploy/prometheus/prometheus.yaml', 'utf8')) as {
       scrape_configs: readonly { static_configs: readonly { targets: readonly string[] }[] }[];
     };
-    for (const target of scrape_configs[0]?.static_configs[0]?.targets ?? ['none']) {
-      const [name = '', port = ''] = target.split(':');
-      expect(services[name]?.environment?.LATCHKEY_METRICS_ADDRESS).toBe(`0.0.0.0:${port}`);
-    }
+    const targets = scrape_configs.flatMap(({ static_configs }) => static_configs.flatMap((each) => each.targets));
+    const served = Object.entries(services).flatMap(([name, { command = [], environment = {} }]) => {
+      const address = command.includes('--metrics-address')
+        ? command[command.indexOf('--metrics-address') + 1]
+        : environment.LATCHKEY_METRICS_ADDRESS;
+      return address === undefined || name === 'migrate' ? [] : [address.replace('0.0.0.0', name)];
+    });
+    expect(targets.sort()).toEqual(served.sort());
   });
 });
 

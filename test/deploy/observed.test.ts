@@ -11,7 +11,7 @@ import { testDatabase } from '../support/database.js';
 import { describeWithPeer, findPeer } from '../support/peers.js';
 import { FREE_PORTS, Program, runProgram } from '../support/program.js';
 import { waitUntil } from '../support/wait-until.js';
-import { Prometheus } from './prometheus.js';
+import { freePort, Prometheus } from './prometheus.js';
 
 const RULES = resolve('deploy/prometheus/rules.yaml');
 const DASHBOARD = 'deploy/grafana/dashboards/latchkey.json';
@@ -87,6 +87,7 @@ describe('every alert', () => {
 describeWithPeer('promtool', 'promtool', (promtool) => {
   it.each([
     ['finds no mistake in the rules', 'check', 'rules', RULES],
+    ['finds no mistake in what is scraped', 'check', 'config', 'deploy/prometheus/prometheus.yaml'],
     [
       'sees every alert fire when it should and stay quiet when it should',
       'test',
@@ -104,7 +105,7 @@ describeWithPeer('promtool', 'promtool', (promtool) => {
   });
 });
 
-describeWithPeer('prometheus', 'a real Prometheus that scrapes two sidecars', (binary) => {
+describeWithPeer('prometheus', 'a real Prometheus that scrapes two sidecars and a probe', (binary) => {
   let prometheus: Prometheus;
   let known: Set<string>;
   let metricsUrl = '';
@@ -136,8 +137,14 @@ describeWithPeer('prometheus', 'a real Prometheus that scrapes two sidecars', (b
     const [plain, secure] = await Promise.all(sidecars.map((each) => each.ready()));
     metricsUrl = plain?.metrics ?? '';
     const targets = [plain, secure].map((each) => ({ url: each?.metrics ?? '' }));
+    const probeAddress = `127.0.0.1:${await freePort()}`;
+    const asked = [plain, secure].map((each) => each?.grpc[0] ?? '');
+    // Asked in plain text, the second gives no decision, which is one more thing to show.
+    const watch = ['probe', '--targets', asked.join(','), '--interval', '1s', '--metrics-address', probeAddress];
+    sidecars.push(new Program(watch, { DATABASE_URL: database.url }));
+    targets.push({ url: `http://${probeAddress}` });
     prometheus = await Prometheus.start(binary, targets, RULES);
-    await waitUntil('both are scraped', async () => (await prometheus.query('up == 1')).result.length === 2);
+    await waitUntil('all are scraped', async () => (await prometheus.query('up == 1')).result.length === 3);
     await useAndRevoke(plain?.http ?? '', plain?.grpc[0] ?? '');
     const seen = 'increase(latchkey_revocation_confirmed_seconds_count[1m]) > 0';
     await waitUntil('the revocation is seen', async () => (await prometheus.query(seen)).result.length > 0);
