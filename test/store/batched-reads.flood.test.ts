@@ -20,7 +20,8 @@ function setUp() {
   const ask = async (count: number, value: string | null): Promise<void> => {
     for (let key = 0; key < count; key++) reads.read(key);
     await settle();
-    for (const statement of [...source.open]) statement.answer(statement.keys.map(() => value));
+    // A copy: each answer takes its statement off the list.
+    for (const statement of source.open.slice()) statement.answer(statement.keys.map(() => value));
     await settle();
   };
   const flood = async (): Promise<void> => {
