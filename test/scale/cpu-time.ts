@@ -21,3 +21,10 @@ export async function cpuTimeOf(pid: number): Promise<number> {
   }
   return ticks / TICKS_PER_SECOND;
 }
+
+/** CPU time in s that the whole machine has spent on anything but waiting. Linux only. */
+export async function cpuTimeOfMachine(): Promise<number> {
+  const [line = ''] = (await readFile('/proc/stat', 'utf8')).split('\n');
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = line.split(/\s+/).slice(1).map(Number);
+  return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
+}

@@ -4,12 +4,13 @@
 // idle and with decisions on every sidecar. Calculates from that what larger fleets cost. `--write` replaces
 // docs/scale.json, the figures in docs/scale.md and the plots in docs/images.
 import { readFile, writeFile } from 'node:fs/promises';
-import { cpus, loadavg } from 'node:os';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { silentLogger } from '../../src/ports/logger.js';
 import { migrate } from '../../src/store/postgres/migrate.js';
 import { PostgresServer } from '../support/postgres-server.js';
 import { calculate, calibrate } from './calculate.js';
+import { cpuTimeOf, cpuTimeOfMachine } from './cpu-time.js';
 import { withFigures } from './figures.js';
 import { type FleetMeasured, measureFleet, summaryOf } from './measure.js';
 import { plotConfirmations, plotScale } from './plot.js';
@@ -29,7 +30,7 @@ const numbers = (text: string) => text.split(',').map(Number);
 
 const server = await PostgresServer.create({ max_connections: '600', shared_buffers: '128MB' });
 const measured: FleetMeasured[] = [];
-const otherLoadBefore = loadavg()[0] ?? 0;
+const began = { atMs: performance.now(), machine: await cpuTimeOfMachine(), own: await cpuTimeOf(process.pid) };
 try {
   await migrate({ url: server.url, logger: silentLogger });
   await server.query('CREATE TABLE public.bare (id int PRIMARY KEY, at timestamptz)');
@@ -52,6 +53,9 @@ try {
   await server.destroy();
 }
 
+// Everything of the test has ended, and is counted with this process.
+const ownS = (await cpuTimeOf(process.pid)) - began.own;
+const othersS = (await cpuTimeOfMachine()) - began.machine - ownS;
 const costs = calibrate(measured);
 const calculated = SIZES.map((sidecars) => calculate(costs, sidecars, Number(values['lease-ms'])));
 const conditions = {
@@ -59,13 +63,14 @@ const conditions = {
   cores: cpus().length,
   cpu: cpus()[0]?.model ?? '',
   node: process.version,
-  loadAverageBefore: otherLoadBefore,
+  /** Cores that programs other than the test used meanwhile, on average. */
+  coresOfOthers: (othersS * 1_000) / (performance.now() - began.atMs),
   revocationsEach: Number(values.revocations),
 };
 const report = { conditions, measured: measured.map(summaryOf), costs, calculated };
 console.log(JSON.stringify(report, null, 2));
 if (values.write) {
-  const { at, cores, cpu, node, loadAverageBefore, revocationsEach } = conditions;
+  const { at, cores, cpu, node, coresOfOthers, revocationsEach } = conditions;
   const machine = `${cores} cores (${cpu}), Node.js ${node}, PostgreSQL with fsync, lease ${values['lease-ms']} ms`;
   const caption = `${machine}, ${revocationsEach} revocations each`;
   const summaries = measured.map(summaryOf);
@@ -73,7 +78,7 @@ if (values.write) {
   await writeFile('docs/images/confirmation-times.svg', plotConfirmations(measured, caption));
   await writeFile('docs/images/scale.svg', plotScale(summaries, calculated, caption));
   const page = withFigures(await readFile('docs/scale.md', 'utf8'), {
-    conditions: `Recorded ${at.slice(0, 10)}: ${caption}, on one machine with everything else of the test; load average before it ${loadAverageBefore.toFixed(1)}.`,
+    conditions: `Recorded ${at.slice(0, 10)}: ${caption}, everything of the test on one machine. Other programs used ${coresOfOthers.toFixed(2)} of its cores meanwhile.`,
     measured: summaries,
     costs,
     calculated,
