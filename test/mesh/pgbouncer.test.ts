@@ -9,7 +9,7 @@ import { waitUntil } from '../support/wait-until.js';
 
 /** Server connections of the pooler: fewer than the clients of two sidecars. */
 const POOL_SIZE = 4;
-const LEASE_MS = 1_500;
+const LEASE_MS = 3_000;
 const DEAF = 'LISTEN does not work on this connection';
 
 describeWithPeer('pgbouncer', 'behind PgBouncer in transaction mode', (program) => {
