@@ -105,21 +105,21 @@ describeWithPeer('promtool', 'promtool', (promtool) => {
   });
 });
 
-describeWithPeer('prometheus', 'a real Prometheus that scrapes two sidecars and a probe', (binary) => {
+describeWithPeer('prometheus', 'a real Prometheus that scrapes two sidecars and a probe', async (binary) => {
+  const database = await testDatabase();
   let prometheus: Prometheus;
   let known: Set<string>;
   let metricsUrl = '';
+  let folder = '';
   const sidecars: Program[] = [];
 
   beforeAll(async () => {
-    const database = await testDatabase();
     await database.query('INSERT INTO latchkey.sessions VALUES ($1, $2, $3)', [
       createHash('sha256').update(SESSION).digest(),
       'acme',
       '2099-01-01T00:00:00Z',
     ]);
-    const folder = await mkdtemp(join(tmpdir(), 'latchkey-observed-'));
-    afterAll(() => rm(folder, { recursive: true, force: true }));
+    folder = await mkdtemp(join(tmpdir(), 'latchkey-observed-'));
     const { cert, key } = new CertificateAuthority('tests').issue({ commonName: 'sidecar', ips: ['127.0.0.1'] });
     await writeFile(join(folder, 'tls.crt'), cert);
     await writeFile(join(folder, 'tls.key'), key);
@@ -155,6 +155,7 @@ describeWithPeer('prometheus', 'a real Prometheus that scrapes two sidecars and 
     await prometheus?.stop();
     for (const sidecar of sidecars) sidecar.kill('SIGKILL');
     await Promise.all(sidecars.map((each) => each.ended));
+    await rm(folder, { recursive: true, force: true });
   });
 
   /** A key, two decisions, and a revocation that both sidecars confirm; then one more. */

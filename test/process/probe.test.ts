@@ -1,10 +1,13 @@
+import { rm } from 'node:fs/promises';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Reason } from '../../src/domain/reason.js';
 import { testDatabase } from '../support/database.js';
 import { FakeAuthorizer, startGrpcServer, stopGrpcServers } from '../support/grpc.js';
 import { FREE_PORTS, Program, runProgram } from '../support/program.js';
+import { passableTempDir } from '../support/temp-dir.js';
 import { waitUntil } from '../support/wait-until.js';
 
 interface Report {
@@ -88,7 +91,8 @@ describe('the probe', async () => {
   });
 
   it('exports what it sees while it goes on, and ends with its figures when told to', async () => {
-    const socket = `/tmp/latchkey-probe-${process.pid}.sock`;
+    const folder = await passableTempDir('latchkey-probe-');
+    const socket = join(folder, 'metrics.sock');
     const args = ['probe', '--targets', targets.join(','), '--interval', '1h', '--metrics-address', `unix:${socket}`];
     const running = new Program(args, env);
     const scrape = () => scrapeSocket(socket);
@@ -103,6 +107,7 @@ describe('the probe', async () => {
     expect(stdout).toMatch(/rounds +1 as promised, 0 violated, 0 incomplete/);
     expect(stdout).toMatch(/refused +2 /);
     expect(code).toBe(0);
+    await rm(folder, { recursive: true, force: true });
   });
 
   it.each([
