@@ -115,6 +115,17 @@ export const revokeRow: Row = {
           bound: { atMost: 25 },
         },
         {
+          what: 'of that, commit to proof, p50',
+          measured: { value: barrier.p50, unit: 'ms' },
+          ceiling,
+          score: barrier.p50 - commit.p50,
+        },
+        {
+          what: 'of that, commit to proof, p99',
+          measured: { value: barrier.p99, unit: 'ms' },
+          score: barrier.p99,
+        },
+        {
           what: `stale answers of ${count * SIDECARS}`,
           measured: { value: stale, unit: '' },
           score: stale,
