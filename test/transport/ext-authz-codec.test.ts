@@ -14,15 +14,18 @@ const name = fc.oneof(
   fc.constantFrom('authorization', 'Authorization', 'x-api-key', 'x-latchkey-key-id', ':path', 'accept', 'host'),
 );
 
+/** Keys of a map. The generated code, which writes what is read here, loses a key `__proto__` by itself. */
+const keysOfMap = (key: fc.Arbitrary<string>) => key.filter((value) => value !== '__proto__');
+
 describe('the handwritten codec of ext_authz', () => {
   test('reads what the generated one writes', () => {
     fc.assert(
       fc.property(
         text,
         text,
-        fc.dictionary(name, text),
+        fc.dictionary(keysOfMap(name), text),
         fc.array(fc.tuple(name, text)),
-        fc.dictionary(fc.oneof(text, fc.constantFrom('method', 'workflow_id')), text),
+        fc.dictionary(keysOfMap(fc.oneof(text, fc.constantFrom('method', 'workflow_id'))), text),
         (method, path, headers, raw, contextExtensions) => {
           const message = CheckRequest.fromPartial({
             attributes: {
