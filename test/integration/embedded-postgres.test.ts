@@ -151,8 +151,10 @@ describe('the embedded PostgreSQL', () => {
     const { child, url } = await startElsewhere(dataDir);
     await query(url, 'CREATE TABLE kept (n int); INSERT INTO kept VALUES (42)');
     const pid = await postmasterPid(dataDir);
+    const exited = once(child, 'exit');
     child.kill('SIGKILL');
     process.kill(pid, 'SIGKILL');
+    await exited;
     await waitUntil('the server is gone', () => !processExists(pid));
     const bystander = spawn('sleep', ['600'], { stdio: 'ignore' });
     cleanups.push(async () => bystander.kill());
