@@ -22,7 +22,8 @@ export interface Lease {
 
   /**
    * As {@link held}, but for as much longer as `LATCHKEY_ON_DATABASE_LOSS=serve-cached:N` allows; the same as `held`
-   * with `deny`. Only for a request that has no lease and whose read of the database failed with `unavailable`.
+   * with `deny`. Only for a request that has no lease and whose read of the database failed with `unavailable` or
+   * `deadline-exceeded`.
    */
   heldOnLoss(): LeaseToken;
 }
