@@ -1,4 +1,4 @@
-import type { ChannelOptions } from '@grpc/grpc-js';
+import { type ChannelOptions, connectivityState } from '@grpc/grpc-js';
 import { AuthorizationServiceClient } from '../gen/latchkey/v1/authorization_service.js';
 import { channelTo } from './channel.js';
 import { HealthWatch } from './health-watch.js';
@@ -25,6 +25,11 @@ export class Endpoint {
     return this.health?.state === 'serving';
   }
 
+  /** Whether there is a connection to it. Asking starts one where there is none, unless the last try was a moment ago. */
+  get connected(): boolean {
+    return this.stub.getChannel().getConnectivityState(true) === connectivityState.READY;
+  }
+
   close(): void {
     this.health?.close();
     this.stub.close();
@@ -33,9 +38,9 @@ export class Endpoint {
 
 const OPTIONS: ChannelOptions = {
   'grpc.enable_channelz': 0,
-  // A sidecar is restarted beside its client: it should be found again in a moment, not after seconds.
+  // A sidecar is restarted beside its client: it should be found again in a moment, and within the deadline of a call.
   'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 2_000,
+  'grpc.max_reconnect_backoff_ms': 500,
   // A connection that died in silence is noticed.
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 5_000,

@@ -42,14 +42,19 @@ export class Endpoints {
     return among[attempt % among.length] as Endpoint;
   }
 
-  /** Calls until there is an answer, the attempts are used up or the deadline has passed. Rejects {@link UndecidedError}. */
+  /**
+   * Calls until there is an answer, the attempts are used up or the deadline has passed. Rejects {@link UndecidedError}.
+   *
+   * An attempt counts when a sidecar could be reached; while none can, as in the moment in which the last of a fleet is
+   * restarted and the others are not connected yet, the deadline alone is the limit. A single attempt is just that.
+   */
   async call<Response>(
     attempt: Attempt<Response>,
     deadlineMs: number = this.deadlineMs,
     signal?: AbortSignal,
   ): Promise<Response> {
     const endMs = monotonicMs() + deadlineMs;
-    for (let tried = 0; ; tried++) {
+    for (let tried = 0, counted = 0; ; tried++) {
       if (this.closed.signal.aborted) throw new UndecidedError('CANCELLED', 'the client is closed');
       throwIfGivenUp(signal);
       const leftMs = endMs - monotonicMs();
@@ -58,7 +63,8 @@ export class Endpoints {
       } catch (error) {
         throwIfGivenUp(signal);
         const waitMs = backoffMs(tried + 1, RETRY_BASE_MS, RETRY_MAX_MS);
-        const again = tried + 1 < this.maxAttempts && endMs - monotonicMs() > waitMs;
+        if (this.maxAttempts === 1 || this.endpoints.some(({ connected }) => connected)) counted++;
+        const again = counted < this.maxAttempts && endMs - monotonicMs() > waitMs;
         if (!again || !mayTryAgain(error) || this.closed.signal.aborted) throw UndecidedError.from(error);
         await pause(waitMs, signal);
       }

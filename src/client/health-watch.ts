@@ -7,6 +7,10 @@ import { isServiceError } from './undecided-error.js';
 /** What is known of a server: nothing yet (or it has no health service), or what it says. */
 export type HealthState = 'unknown' | 'serving' | 'not-serving';
 
+/** Bounds of the wait before the watch is opened again, in ms: a sidecar that is back should soon be known to be. */
+const RETRY_BASE_MS = 100;
+const RETRY_MAX_MS = 1_000;
+
 /** Name of the service whose health is followed. */
 const SERVICE = 'latchkey.v1.AuthorizationService';
 
@@ -57,7 +61,7 @@ export class HealthWatch {
 
   private retry(): void {
     this.cancelRetry();
-    this.cancelRetry = after(backoffMs(++this.failures, 100, 5_000), () => this.connect());
+    this.cancelRetry = after(backoffMs(++this.failures, RETRY_BASE_MS, RETRY_MAX_MS), () => this.connect());
   }
 }
 

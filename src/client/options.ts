@@ -20,7 +20,10 @@ export interface LatchkeyClientOptions {
   readonly tls?: ClientTls | true;
   /** Longest time, in ms, for one call, its retries included. Default 1000. */
   readonly deadlineMs?: number;
-  /** How often a call that ended `UNAVAILABLE` is tried in all, within its deadline. 1: never again. Default 4. */
+  /**
+   * How often a call that ended `UNAVAILABLE` is tried in all, within its deadline. While no sidecar can be reached at
+   * all, it is tried until the deadline. 1: never again, for any reason. Default 4.
+   */
   readonly maxAttempts?: number;
   /**
    * Gathers the `authorize` calls of one turn of the event loop into one `AuthorizeBatch`. Many calls a second cost

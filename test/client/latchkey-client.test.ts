@@ -215,15 +215,30 @@ describe('several sidecars', () => {
     for (let i = 0; i < 3; i++) expect((await client.authorize(QUESTION)).allowed).toBe(true);
   });
 
+  it('says at its deadline why, where nobody can be reached', async () => {
+    const client = clientOf(['127.0.0.1:1', '127.0.0.1:1'], { deadlineMs: 300 });
+    await expect(client.authorize(QUESTION)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('ECONNREFUSED'),
+    });
+  });
+
+  it('tries once where one attempt is all that is asked for', async () => {
+    const client = clientOf('127.0.0.1:1', { maxAttempts: 1, deadlineMs: 600_000 });
+    await expect(client.authorize(QUESTION)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
   it('finds a sidecar again that was restarted', async () => {
     const { address, remove } = await unixAddress();
     cleanups.push(remove);
     const addresses = [address];
     const before = await startGrpcServer({ addresses });
-    const client = clientOf(address.text, { maxAttempts: 1000 });
+    const client = clientOf(address.text, { maxAttempts: 2 });
     await client.authorize(QUESTION);
     await before.stop();
     const calling = client.authorize(QUESTION);
+    const impatient = clientOf(address.text, { deadlineMs: 300 });
+    await expect(impatient.authorize(QUESTION)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await startGrpcServer({ addresses });
     expect((await calling).allowed).toBe(true);
   });

@@ -271,6 +271,10 @@ if (values.write) {
   const played = `Recorded ${new Date().toISOString().slice(0, 10)} on ${cpus().length} cores, Node.js ${process.version}, faults of at least ${values.seconds} s.`;
   await writeFile(PAGE, withTable(await readFile(PAGE, 'utf8'), `${played}\n\n${markdown(rows)}`));
 }
+// Again at the end, where whoever reads only that finds them.
+for (const { scenario, problems } of rows) {
+  for (const problem of problems) console.log(`game day: ${scenario.name}: ${problem}`);
+}
 const bad = rows.filter(({ problems }) => problems.length > 0).length;
 const played = rows.filter(({ outcome }) => outcome !== null).length;
 const wrong = rows.reduce((sum, { outcome }) => sum + (outcome?.wronglyAllowed ?? 0), 0);
