@@ -133,3 +133,24 @@ describe('a key that plain SQL wrote', () => {
     expect(await new PostgresKeyRegistry(runner).history(id)).toEqual([]);
   });
 });
+
+describe('a row that the database keeps as it was', () => {
+  it('is not reported as revoked', async () => {
+    const id = randomUUID();
+    await db.query(
+      `INSERT INTO latchkey.api_keys (id, account_id, name, key_hash, key_prefix, permissions)
+         VALUES ($1, 'kept', 'k', $2, 'nk_live_0000', '{read}')`,
+      [id, randomBytes(32)],
+    );
+    await db.query(
+      `CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+       CREATE TRIGGER keep BEFORE UPDATE ON latchkey.api_keys
+         FOR EACH ROW WHEN (OLD.account_id = 'kept') EXECUTE FUNCTION keep()`,
+    );
+    const revoking = new PostgresKeyRegistry(runner).revoke(id, 'kept', { name: 'test', origin: null });
+    await expect(revoking).rejects.toMatchObject({ kind: 'unavailable' });
+    expect(await db.query('SELECT revoked_at FROM latchkey.api_keys WHERE id = $1', [id])).toEqual([
+      { revoked_at: null },
+    ]);
+  });
+});

@@ -314,6 +314,34 @@ export const LOCK_KEY: Statement = {
       FOR NO KEY UPDATE OF k`,
 };
 
+/**
+ * Revokes one key and notes it in the audit trail, in one round trip. $1: id, $2: account, as for {@link LOCK_KEY},
+ * $3: by whom, $4: from where. No row: no such key. `revoked_now` is false when it was revoked before.
+ *
+ * The lock comes first: of two that revoke at once the second waits for the first, and finds its revocation. It is
+ * written to the log, so that the commit that ends it covers the revocation that it has seen.
+ */
+export const REVOKE_KEY: Statement = {
+  operation: 'revoke_key',
+  text: `
+    WITH found AS MATERIALIZED (
+      SELECT o.* FROM latchkey.api_keys AS o
+        WHERE o.id = $1::uuid AND ($2::text IS NULL OR (o.account_id = $2::text AND o.app_id IS NULL))
+        FOR NO KEY UPDATE),
+    revoked AS (
+      UPDATE latchkey.api_keys AS t SET revoked_at = clock_timestamp(), revoked_by = $3::text
+        FROM found AS f WHERE t.id = f.id AND t.revoked_at IS NULL
+        RETURNING t.*),
+    noted AS (
+      INSERT INTO latchkey.key_audit (action, key_id, account_id, actor, origin, details)
+        SELECT 'revoked', r.id, r.account_id, $3::text, $4::text, '{}' FROM revoked AS r),
+    k AS (
+      SELECT r.*, true AS revoked_now FROM revoked AS r
+      UNION ALL
+      SELECT f.*, false FROM found AS f WHERE NOT EXISTS (SELECT FROM revoked))
+    SELECT ${DETAIL_COLUMNS}, k.revoked_now FROM k LEFT JOIN latchkey.key_usage AS u ON u.key_id = k.id`,
+};
+
 /** Revokes keys that are not. $1: uuid[], $2: by whom. */
 export const REVOKE_KEYS: Statement = {
   operation: 'revoke_keys',

@@ -50,10 +50,16 @@ const reader = new WireReader();
  */
 export function decodeQuestion(bytes: Buffer): Question | BrokenMessage {
   const question: Question = { key: '', workflowId: '', method: '' };
-  return reading(bytes, () => {
+  // As `reading` does, without its closure: this is the hottest of them.
+  reader.reset(bytes);
+  try {
     readQuestion(question, bytes);
     return question;
-  });
+  } catch (error) {
+    return brokenOr(error);
+  } finally {
+    reader.release();
+  }
 }
 
 /** Decodes an `AuthorizeBatchRequest`; more than {@link BATCH_MAX} questions make it broken. */
@@ -166,11 +172,15 @@ function reading<T>(bytes: Buffer, decode: () => T): T | BrokenMessage {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof BrokenMessage) return error;
-    throw error;
+    return brokenOr(error);
   } finally {
     reader.release();
   }
+}
+
+function brokenOr(error: unknown): BrokenMessage {
+  if (error instanceof BrokenMessage) return error;
+  throw error;
 }
 
 function readQuestion(question: Question, bytes: Buffer): void {
@@ -190,12 +200,17 @@ function readText(field: string, bytes: Buffer): string {
     throw new BrokenMessage(`The field ${field} is longer than ${FIELD_BYTES_MAX} bytes.`);
   }
   reader.position = end;
-  const text = bytes.toString('utf8', start, end);
+  const text = (bytes as SlicedBuffer).utf8Slice(start, end);
   // As many characters as bytes means that each byte became one: an ASCII character, or, where it was no UTF-8, the
   // replacement character. Only other text needs a closer look, which costs as much as all the rest.
   const valid = text.length === end - start ? !text.includes(REPLACEMENT) : isUtf8(bytes.subarray(start, end));
   if (!valid) throw new BrokenMessage(`The field ${field} is not UTF-8.`);
   return text;
+}
+
+/** What every `Buffer` has behind `toString('utf8')`, which looks its encoding up anew each time. */
+interface SlicedBuffer extends Buffer {
+  utf8Slice(start: number, end: number): string;
 }
 
 /** What decoding puts in the place of bytes that are not UTF-8. */

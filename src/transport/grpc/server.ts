@@ -11,6 +11,7 @@ import { Health } from './health.js';
 import { StreamingCalls } from './interceptors/streaming-calls.js';
 import { tracedCalls } from './interceptors/traced-calls.js';
 import { addReflection, REFLECTION_SERVICES } from './reflection.js';
+import { keepSessionsYoung } from './young-sessions.js';
 
 /** What a gRPC server is made of. */
 export interface GrpcServerParts {
@@ -131,6 +132,7 @@ export function createGrpcServer(parts: GrpcServerParts): GrpcServer {
           else reject(new Error(`cannot listen on ${address.text}: ${error.message}`, { cause: error }));
         });
       });
+      keepSessionsYoung(server);
       const bound = address.kind === 'unix' ? target : hostAndPort(address.host, port);
       targets.push(bound);
       logger.info('gRPC is listening', { address: bound, tls: credentials === tls, services: served });
