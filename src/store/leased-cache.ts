@@ -157,7 +157,7 @@ export class LeasedCache<V extends {}> {
       (value) => {
         this.land(key, flight);
         if (this.mayOutliveItsReaders(flight)) this.store(key, value, flight);
-        else this.metrics.fillRefused(this.source);
+        else this.refuse(key, value);
         return value;
       },
       (failure: unknown) => {
@@ -205,6 +205,18 @@ export class LeasedCache<V extends {}> {
     return flight.token !== NO_LEASE && this.lease.held() === flight.token;
   }
 
+  /**
+   * Does not remember an answer, and forgets what it contradicts: without a lease that is not used, but might be again
+   * when the database is lost next, after somebody was told otherwise.
+   */
+  private refuse(key: string, value: V | null): void {
+    this.metrics.fillRefused(this.source);
+    const remembered = this.present.peek(key);
+    if (remembered !== undefined && (value === null || !isSame(remembered, value))) {
+      this.present.delete(key);
+    }
+  }
+
   private store(key: string, value: V | null, flight: Flight<V>): void {
     // An answer is as old as its read, not as its storing.
     const options = this.maxAge === undefined ? undefined : { start: flight.startedMs };
@@ -216,4 +228,11 @@ export class LeasedCache<V extends {}> {
       this.present.set(key, this.compact(value), options);
     }
   }
+}
+
+/** Whether two values are equal, field by field where they have fields. */
+function isSame<V extends {}>(one: V, other: V): boolean {
+  if (typeof one !== 'object') return one === other;
+  const fields = Object.keys(one) as (keyof V)[];
+  return fields.length === Object.keys(other).length && fields.every((field) => one[field] === other[field]);
 }

@@ -389,6 +389,31 @@ describe('with the database out of reach', () => {
     await world.answer('new');
     expect(await answer).toBe('new');
   });
+
+  it.each(['new', null])('never goes back to what the database has contradicted with %s', async (value) => {
+    const world = setUp();
+    await fill(world, 'a', 'old');
+    world.lease.lose(true);
+    await fill(world, 'a', value);
+    const { answer } = await asked(world, 'a');
+    world.source.open[0]?.fail(unavailable);
+    await expect(answer).rejects.toBe(unavailable);
+  });
+
+  it('goes back to what the database has confirmed, record by record', async () => {
+    const record = { id: 'a', revoked: false };
+    const world = setUp();
+    await fill(world, 'a', record as never);
+    world.lease.lose(true);
+    await fill(world, 'a', { ...record } as never);
+    const before = await asked(world, 'a');
+    world.source.open[0]?.fail(unavailable);
+    expect(await before.answer).toEqual(record);
+    await fill(world, 'a', { ...record, revoked: true } as never);
+    const after = await asked(world, 'a');
+    world.source.open[0]?.fail(unavailable);
+    await expect(after.answer).rejects.toBe(unavailable);
+  });
 });
 
 describe('with an age limit, for what changes without an event', () => {
