@@ -9,7 +9,10 @@ export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
 
+/** What a report says of many values. */
+export type Percentiles = Readonly<Record<'p50' | 'p95' | 'p99', number>>;
+
 /** p50, p95 and p99, named for a report. */
-export function percentiles(values: readonly number[]): Record<'p50' | 'p95' | 'p99', number> {
+export function percentiles(values: readonly number[]): Percentiles {
   return { p50: percentile(values, 0.5), p95: percentile(values, 0.95), p99: percentile(values, 0.99) };
 }
