@@ -2,9 +2,9 @@
 import cluster from 'node:cluster';
 import { userInfo } from 'node:os';
 import { text } from 'node:stream/consumers';
-import { setFlagsFromString } from 'node:v8';
 import type { CliContext, StopListener } from './cli/cli-context.js';
 import { runCli } from './cli/run-cli.js';
+import { setHeapFlags } from './observability/heap-flags.js';
 import { jsonLogger } from './observability/json-logger.js';
 import { LogSink } from './observability/log-sink.js';
 import { systemClock } from './observability/system-clock.js';
@@ -14,12 +14,7 @@ import { keepAlive, systemTimers } from './observability/system-timers.js';
  * The entry of the program, and the only place that knows the process: its arguments, environment, signals and exit.
  */
 
-// What a call leaves behind is dead within milliseconds. V8 may guess otherwise after a quiet stretch, and then allocates
-// some of it among what lives long, from where it keeps the rest of the call alive too: never guess. And what really is
-// left there (the header values of HTTP/2 are strings outside of the heap) is collected in one pause, whose length grows
-// with their number: do so when the heap has doubled, not when it is four times as large. See docs/performance.md.
-setFlagsFromString('--no-allocation-site-pretenuring');
-setFlagsFromString('--heap-growing-percent=100');
+setHeapFlags();
 
 const STDERR_FD = 2;
 const CRASHED = 1;

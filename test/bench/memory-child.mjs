@@ -6,8 +6,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { Registry } from 'prom-client';
 import { ALL_PERMISSIONS } from '../../dist/domain/permissions.js';
 import { keyHashFromBytes } from '../../dist/domain/raw-key.js';
+import { setHeapFlags } from '../../dist/observability/heap-flags.js';
 import { PrometheusMetrics } from '../../dist/observability/prometheus-metrics.js';
 import { CachedKeyStore } from '../../dist/store/cached-key-store.js';
+
+setHeapFlags();
 
 const [count, perAccount] = process.argv.slice(2, 4).map(Number);
 const scoped = process.argv[4] === 'scoped';

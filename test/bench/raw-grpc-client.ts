@@ -166,8 +166,7 @@ export class RawGrpcClient {
     const known = this.headerBlocks.get(path);
     if (known !== undefined) return known;
     const block = Buffer.concat([
-      literal(':method', 'POST'),
-      literal(':scheme', 'http'),
+      METHOD_POST_SCHEME_HTTP,
       literal(':path', path),
       literal(':authority', this.authority),
       literal('content-type', 'application/grpc'),
@@ -177,6 +176,9 @@ export class RawGrpcClient {
     return block;
   }
 }
+
+/** RFC 7541, 6.1: two fields of the static table, as any client sends them. */
+const METHOD_POST_SCHEME_HTTP = Buffer.from([0x83, 0x86]);
 
 /** RFC 7541, 6.2.2: a header that is not indexed, with a new name; names and values here are shorter than 127 bytes. */
 function literal(name: string, value: string): Buffer {

@@ -37,6 +37,8 @@ export const missesRow: Row = {
     const stack = await createMissStack(database.url);
     // As large, but patient: with thousands waiting, some wait longer than the program would let them.
     const pool = new pg.Pool({ connectionString: database.url, max: stack.pool.options.max });
+    // Its last connections may still be closing when the server ends.
+    pool.on('error', () => {});
     let from = 0;
     const batched = async (inFlight: number, count: number): Promise<Round> => {
       const store = stack.emptyStore(KEYS);
