@@ -8,7 +8,7 @@ import { setFlagsFromString } from 'node:v8';
  * - What really is left there (header values of HTTP/2 are strings outside of the heap) is freed in one pause, which
  *   grows with their number: collect when the heap has doubled, not when it is four times as large.
  */
-const HEAP_FLAGS = ['--no-allocation-site-pretenuring', '--heap-growing-percent=100'] as const;
+export const HEAP_FLAGS = ['--no-allocation-site-pretenuring', '--heap-growing-percent=100'] as const;
 
 /** Sets them. To be called once, first of all. */
 export function setHeapFlags(): void {

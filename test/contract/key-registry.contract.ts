@@ -284,7 +284,11 @@ export function keyRegistryContract(name: string, make: () => Promise<KeyRegistr
           ['revoked', 'cli:root', null],
         ]);
         expect(trail[1]?.details).toMatchObject({ replacedBy: next.id, overlapMs: HOUR_MS });
-        expect((await registry.history(next.id)).map(({ action }) => action)).toEqual(['created']);
+        await registry.revoke(next.id, 'acme', ACTOR);
+        expect((await registry.history(next.id)).map(({ action, actor, origin }) => [action, actor, origin])).toEqual([
+          ['created', 'account:acme', '127.0.0.1'],
+          ['revoked', 'account:acme', '127.0.0.1'],
+        ]);
       });
 
       it.each(['not-a-uuid', randomUUID()])('finds no key %s', async (id) => {

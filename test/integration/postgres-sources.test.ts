@@ -122,26 +122,27 @@ describe("the platform's own tables", () => {
   });
 });
 
+/** A key that this program did not write; returns its id. */
+async function insertPlainly(accountId: string): Promise<string> {
+  const id = randomUUID();
+  await db.query(
+    `INSERT INTO latchkey.api_keys (id, account_id, name, key_hash, key_prefix, permissions)
+       VALUES ($1, $2, 'k', $3, 'nk_live_0000', '{read}')`,
+    [id, accountId, randomBytes(32)],
+  );
+  return id;
+}
+
 describe('a key that plain SQL wrote', () => {
   it('has an empty trail, which is not the same as no key', async () => {
-    const id = randomUUID();
-    await db.query(
-      `INSERT INTO latchkey.api_keys (id, account_id, name, key_hash, key_prefix, permissions)
-         VALUES ($1, 'acme', 'k', $2, 'nk_live_0000', '{read}')`,
-      [id, randomBytes(32)],
-    );
+    const id = await insertPlainly('acme');
     expect(await new PostgresKeyRegistry(runner).history(id)).toEqual([]);
   });
 });
 
 describe('a row that the database keeps as it was', () => {
   it('is not reported as revoked', async () => {
-    const id = randomUUID();
-    await db.query(
-      `INSERT INTO latchkey.api_keys (id, account_id, name, key_hash, key_prefix, permissions)
-         VALUES ($1, 'kept', 'k', $2, 'nk_live_0000', '{read}')`,
-      [id, randomBytes(32)],
-    );
+    const id = await insertPlainly('kept');
     await db.query(
       `CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
        CREATE TRIGGER keep BEFORE UPDATE ON latchkey.api_keys

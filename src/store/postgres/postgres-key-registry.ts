@@ -83,8 +83,9 @@ export class PostgresKeyRegistry implements KeyRegistry {
 
   revoke(keyId: string, accountId: string | null, actor: Actor): Promise<RevokedKey> {
     return this.runner.transact('revoke_key', async (run) => {
-      const nameable = isUuid(keyId) && (accountId === null || isStorable(accountId));
-      const [row] = nameable ? await run(REVOKE_KEY, [keyId, accountId, actor.name, actor.origin]) : [];
+      const [row] = canExist(keyId, accountId)
+        ? await run(REVOKE_KEY, [keyId, accountId, actor.name, actor.origin])
+        : [];
       if (row === undefined) throw keyNotFound();
       const key = keyDetailsOf(row);
       // Somebody's own trigger may have kept the row as it was: that must not pass for a revocation.
@@ -194,9 +195,13 @@ async function requireRoom(
   }
 }
 
+/** Whether the database could hold such a key at all; it refuses to be asked for another. */
+function canExist(keyId: string, accountId: string | null): boolean {
+  return isUuid(keyId) && (accountId === null || isStorable(accountId));
+}
+
 async function lockKey(run: RunStatement, keyId: string, accountId: string | null) {
-  const [row] =
-    isUuid(keyId) && (accountId === null || isStorable(accountId)) ? await run(LOCK_KEY, [keyId, accountId]) : [];
+  const [row] = canExist(keyId, accountId) ? await run(LOCK_KEY, [keyId, accountId]) : [];
   if (row === undefined) throw keyNotFound();
   return { key: keyDetailsOf(row), expired: booleanOf(row, 'expired') };
 }

@@ -301,6 +301,11 @@ export const INSERT_KEY: Statement = {
     SELECT ${DETAIL_COLUMNS} FROM k LEFT JOIN latchkey.key_usage AS u ON u.key_id = k.id`,
 };
 
+/** The key $1, if it is of account $2, whose app keys do not exist there; $2 NULL: of any. `alias` names the table. */
+function keyOfAccount(alias: string): string {
+  return `${alias}.id = $1::uuid AND ($2::text IS NULL OR (${alias}.account_id = $2::text AND ${alias}.app_id IS NULL))`;
+}
+
 /**
  * One key, locked against other changes until the end of the transaction. $1: id, $2: account, or NULL for an operator:
  * any key. With an account app keys do not exist. `expired` by the database's clock.
@@ -310,7 +315,7 @@ export const LOCK_KEY: Statement = {
   text: `
     SELECT ${DETAIL_COLUMNS}, coalesce(k.expires_at <= clock_timestamp(), false) AS expired
       FROM latchkey.api_keys AS k LEFT JOIN latchkey.key_usage AS u ON u.key_id = k.id
-      WHERE k.id = $1::uuid AND ($2::text IS NULL OR (k.account_id = $2::text AND k.app_id IS NULL))
+      WHERE ${keyOfAccount('k')}
       FOR NO KEY UPDATE OF k`,
 };
 
@@ -326,7 +331,7 @@ export const REVOKE_KEY: Statement = {
   text: `
     WITH found AS MATERIALIZED (
       SELECT o.* FROM latchkey.api_keys AS o
-        WHERE o.id = $1::uuid AND ($2::text IS NULL OR (o.account_id = $2::text AND o.app_id IS NULL))
+        WHERE ${keyOfAccount('o')}
         FOR NO KEY UPDATE),
     revoked AS (
       UPDATE latchkey.api_keys AS t SET revoked_at = clock_timestamp(), revoked_by = $3::text

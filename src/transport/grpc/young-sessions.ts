@@ -3,8 +3,8 @@ import { types } from 'node:util';
 import type { Server } from '@grpc/grpc-js';
 
 /**
- * After how many calls the tables of a connection are replaced by copies. Copying costs a few hundred nanoseconds for
- * each open call, so that the share of one call is nothing; what a chain of tables keeps alive is bounded by it.
+ * After how many calls the tables of a connection are replaced by copies. A copy takes in the calls that are open then,
+ * few as a rule, and is shared by all of these; a chain of tables keeps no more than these alive.
  */
 export const CALLS_BETWEEN_COPIES = 512;
 
@@ -20,8 +20,8 @@ interface SessionTables {
  * V8 replaces the table behind a `Map` now and then while entries come and go, and a replaced table points to its
  * successor. Once a replaced table of a connection's calls is in the old generation (any pause in the traffic
  * does that), it keeps its successors alive, and they the calls that were open when they were replaced, until the whole
- * heap is collected: each young collection then copies megabytes of finished calls. A third of the throughput is lost,
- * and a pause of tens of milliseconds comes every second (docs/performance.md). A copy of the table has no predecessor,
+ * heap is collected: each young collection then copies megabytes of finished calls, which costs a tenth to a quarter of
+ * the throughput, and pauses (docs/performance.md). A copy of the table has no predecessor,
  * which ends the chain.
  *
  * The tables are internals of Node.js. Where they are not what they are known to be, they are left alone: then this

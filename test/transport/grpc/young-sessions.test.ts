@@ -6,15 +6,18 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { afterEach, describe, expect, it } from 'vitest';
+import { Server } from '@grpc/grpc-js';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { CALLS_BETWEEN_COPIES, keepSessionsYoung, tablesOf } from '../../../src/transport/grpc/young-sessions.js';
-import { until } from '../../support/grpc.js';
+import { startGrpcServer, stopGrpcServers, until } from '../../support/grpc.js';
+
+const AUTHORIZE = '/latchkey.v1.AuthorizationService/Authorize';
 
 const cleanups: (() => unknown)[] = [];
 
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  await stopGrpcServers();
 });
 
 function connected(port: number): ClientHttp2Session {
@@ -65,31 +68,36 @@ describe('the tables of a connection', () => {
     expect(() => keepSessionsYoung({} as Server)).not.toThrow();
   });
 
-  it('are copied now and then by the server of the library that is used, and every call is answered', async () => {
-    const server = new Server();
-    const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(error);
-      });
-    });
-    cleanups.push(() => server.forceShutdown());
-    keepSessionsYoung(server);
-    keepSessionsYoung(server);
+  it('are copied now and then by the server, and every call is answered', async () => {
+    const binding = vi.spyOn(Server.prototype, 'bindAsync');
+    cleanups.push(() => binding.mockRestore());
+    const { address } = await startGrpcServer();
+    const server = binding.mock.contexts[0] as unknown as Server;
     const [http2Server] = (
       server as unknown as { http2Servers: Map<ReturnType<typeof createServer>, unknown> }
     ).http2Servers.keys();
+    const listeners = http2Server?.listenerCount('session');
+    // As for a further address.
+    keepSessionsYoung(server);
+    expect(http2Server?.listenerCount('session')).toBe(listeners);
     const seen = new Promise<ServerHttp2Session>((resolve) => http2Server?.on('session', resolve));
-    const client = connected(port);
+    const client = connected(Number(address.split(':').at(-1)));
     const tables = tablesOf(await seen);
     const [first, pending] = [tables?.streams, tables?.pendingStreams];
 
-    // No method has this path: the library answers with a status of gRPC, in a response of 200.
-    expect(await call(client, CALLS_BETWEEN_COPIES - 1, 200)).toBe(CALLS_BETWEEN_COPIES - 1);
+    // Stays open over the copy.
+    const held = client.request({ ':method': 'POST', ':path': AUTHORIZE, 'content-type': 'application/grpc' });
+    const closed = new Promise<void>((resolve) => held.on('close', resolve));
+    // No method has the path of these: the library answers with a status of gRPC, in a response of 200.
+    expect(await call(client, CALLS_BETWEEN_COPIES - 2, 200)).toBe(CALLS_BETWEEN_COPIES - 2);
     expect(tables?.streams).toBe(first);
     expect(await call(client, 1, 200)).toBe(1);
     expect(tables?.streams).not.toBe(first);
     expect(tables?.pendingStreams).not.toBe(pending);
+    await until(() => tables?.streams.size === 1);
+    expect([...(tables?.streams.keys() ?? [])]).toEqual([held.id]);
+    held.resume().end();
+    await closed;
     const second = tables?.streams;
     expect(await call(client, CALLS_BETWEEN_COPIES - 1, 200)).toBe(CALLS_BETWEEN_COPIES - 1);
     expect(tables?.streams).toBe(second);
