@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { backoffMs } from './backoff.js';
 import type { Decision, Question } from './decision.js';
-import type { Endpoint } from './endpoint.js';
 import type { Endpoints } from './endpoints.js';
 import { firstToAbort } from './first-to-abort.js';
 import { type CallOptions, checkDeadline, DEADLINE_MS } from './options.js';
+import type { Sidecar } from './sidecar.js';
 import { StreamCall } from './stream-call.js';
 import { monotonicMs } from './timing.js';
 import { UndecidedError } from './undecided-error.js';
@@ -53,7 +53,7 @@ export interface DecisionStreamParts {
  *   is still answered on the old one.
  */
 export class LastingDecisionStream implements DecisionStream {
-  private open: { readonly call: StreamCall; readonly endpoint: Endpoint } | null = null;
+  private open: { readonly call: StreamCall; readonly endpoint: Sidecar } | null = null;
   /** The open one, and those that finish. */
   private readonly calls = new Set<StreamCall>();
   private readonly closed = new AbortController();
@@ -123,7 +123,7 @@ export class LastingDecisionStream implements DecisionStream {
     return this.openAt(first);
   }
 
-  private openAt(endpoint: Endpoint): StreamCall {
+  private openAt(endpoint: Sidecar): StreamCall {
     const call: StreamCall = new StreamCall(endpoint.stub, {
       heard: () => {
         this.failures = 0;

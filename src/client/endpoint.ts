@@ -3,9 +3,10 @@ import { AuthorizationServiceClient } from '../gen/latchkey/v1/authorization_ser
 import { channelTo } from './channel.js';
 import { HealthWatch } from './health-watch.js';
 import type { ClientTls } from './options.js';
+import type { Sidecar } from './sidecar.js';
 
-/** One sidecar: its connection, and what is known of its health. */
-export class Endpoint {
+/** A sidecar at an address: one connection, and one watch of its health. */
+export class Endpoint implements Sidecar {
   readonly stub: AuthorizationServiceClient;
   private readonly health: HealthWatch | null;
 
@@ -15,17 +16,14 @@ export class Endpoint {
     this.health = healthChecks ? new HealthWatch(this.stub) : null;
   }
 
-  /** Whether it has not said that it is not serving. */
   get usable(): boolean {
     return this.health?.state !== 'not-serving';
   }
 
-  /** Whether it has said that it is serving. */
   get serving(): boolean {
     return this.health?.state === 'serving';
   }
 
-  /** Whether there is a connection to it. Asking starts one where there is none, unless the last try was a moment ago. */
   get connected(): boolean {
     return this.stub.getChannel().getConnectivityState(true) === connectivityState.READY;
   }

@@ -4,6 +4,7 @@ import type { AuthorizationServiceClient } from '../gen/latchkey/v1/authorizatio
 import { backoffMs } from './backoff.js';
 import { Endpoint } from './endpoint.js';
 import { addressesOf, DEADLINE_MS, type LatchkeyClientOptions, MAX_ATTEMPTS } from './options.js';
+import type { Sidecar } from './sidecar.js';
 import { deadlineIn, monotonicMs, pause } from './timing.js';
 import { isServiceError, UndecidedError } from './undecided-error.js';
 
@@ -20,26 +21,27 @@ export type Attempt<Response> = (
 
 /** The sidecars of a client: chooses one for each attempt, and tries again when one cannot answer. */
 export class Endpoints {
-  private readonly endpoints: readonly Endpoint[];
+  private readonly addresses: readonly string[];
+  private readonly endpoints: readonly Sidecar[];
   private readonly deadlineMs: number;
   private readonly maxAttempts: number;
   /** Aborts when the client is closed. */
   readonly closed = new AbortController();
 
-  constructor(options: LatchkeyClientOptions) {
+  constructor(options: LatchkeyClientOptions, connect: (address: string) => Sidecar = connectWith(options)) {
     // Every call under way listens to it; Node.js would take more than ten for a leak.
     setMaxListeners(0, this.closed.signal);
-    const healthChecks = options.healthChecks ?? true;
-    this.endpoints = addressesOf(options).map((address) => new Endpoint(address, options.tls, healthChecks));
+    this.addresses = addressesOf(options);
+    this.endpoints = this.addresses.map(connect);
     this.deadlineMs = options.deadlineMs ?? DEADLINE_MS;
     this.maxAttempts = options.maxAttempts ?? MAX_ATTEMPTS;
   }
 
   /** The sidecar for an attempt, numbered from 0: the first that is usable, and another one each time after. */
-  choose(attempt: number): Endpoint {
+  choose(attempt: number): Sidecar {
     const usable = this.endpoints.filter((endpoint) => endpoint.usable);
     const among = usable.length > 0 ? usable : this.endpoints;
-    return among[attempt % among.length] as Endpoint;
+    return among[attempt % among.length] as Sidecar;
   }
 
   /**
@@ -47,6 +49,8 @@ export class Endpoints {
    *
    * An attempt counts when a sidecar could be reached; while none can, as in the moment in which the last of a fleet is
    * restarted and the others are not connected yet, the deadline alone is the limit. A single attempt is just that.
+   *
+   * When the deadline passes and no sidecar can be reached, the error is that of the last attempt which found out why.
    */
   async call<Response>(
     attempt: Attempt<Response>,
@@ -54,6 +58,7 @@ export class Endpoints {
     signal?: AbortSignal,
   ): Promise<Response> {
     const endMs = monotonicMs() + deadlineMs;
+    let known: unknown;
     for (let tried = 0, counted = 0; ; tried++) {
       if (this.closed.signal.aborted) throw new UndecidedError('CANCELLED', 'the client is closed');
       throwIfGivenUp(signal);
@@ -62,19 +67,34 @@ export class Endpoints {
         return await once(attempt, this.choose(tried).stub, leftMs, [this.closed.signal, signal]);
       } catch (error) {
         throwIfGivenUp(signal);
+        const reached = this.endpoints.some(({ connected }) => connected);
+        if (reached || !isDeadlineExceeded(error)) known = error;
         const waitMs = backoffMs(tried + 1, RETRY_BASE_MS, RETRY_MAX_MS);
-        if (this.maxAttempts === 1 || this.endpoints.some(({ connected }) => connected)) counted++;
+        if (this.maxAttempts === 1 || reached) counted++;
         const again = counted < this.maxAttempts && endMs - monotonicMs() > waitMs;
-        if (!again || !mayTryAgain(error) || this.closed.signal.aborted) throw UndecidedError.from(error);
+        if (!again || !mayTryAgain(error) || this.closed.signal.aborted) throw this.undecided(known ?? error, reached);
         await pause(waitMs, signal);
       }
     }
+  }
+
+  /** Says where nobody was reached; the words of gRPC do not. */
+  private undecided(error: unknown, reached: boolean): UndecidedError {
+    const undecided = UndecidedError.from(error);
+    if (reached || !(mayTryAgain(error) || isDeadlineExceeded(error)) || this.closed.signal.aborted) return undecided;
+    const { code, cause } = undecided;
+    const why = isServiceError(error) ? error.details : '';
+    return new UndecidedError(code, `no connection to ${this.addresses.join(' or ')}: ${why}`, { cause });
   }
 
   close(): void {
     this.closed.abort();
     for (const endpoint of this.endpoints) endpoint.close();
   }
+}
+
+function connectWith({ tls, healthChecks = true }: LatchkeyClientOptions): (address: string) => Sidecar {
+  return (address) => new Endpoint(address, tls, healthChecks);
 }
 
 /** Makes one attempt; rejects with gRPC's own error. */
@@ -98,6 +118,10 @@ function once<Response>(
 /** Asking again changes nothing, so whatever may pass is tried again: a lost connection, a sidecar that cut its calls. */
 function mayTryAgain(error: unknown): boolean {
   return isServiceError(error) && (error.code === status.UNAVAILABLE || error.code === status.CANCELLED);
+}
+
+function isDeadlineExceeded(error: unknown): boolean {
+  return isServiceError(error) && error.code === status.DEADLINE_EXCEEDED;
 }
 
 function throwIfGivenUp(signal: AbortSignal | undefined): void {
