@@ -38,6 +38,7 @@ describe('the probe', async () => {
   const probe = async (addresses: readonly string[], count: number, ...more: string[]) => {
     const args = ['probe', '--targets', addresses.join(','), '--count', String(count), '--interval', '0', '--json'];
     const { code, stdout, stderr } = await runProgram([...args, ...more], env);
+    if (stdout === '') throw new Error(`the probe reported nothing: ${stderr}`);
     return { code, stderr, report: JSON.parse(stdout) as Report };
   };
 
