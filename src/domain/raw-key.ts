@@ -41,7 +41,23 @@ export function isWellFormedRawKey(value: string): boolean {
   return true;
 }
 
-/** Hashes a raw key. Call it only on a well-formed one: two malformed strings may share UTF-8 bytes. */
+/** Most hex digits after {@link RAW_KEY_PREFIX} in a text that is no secret: twice what a list shows of a key. */
+const SHOWN_DIGITS_MAX = 2 * (KEY_PREFIX_LENGTH - RAW_KEY_PREFIX.length);
+
+const RAW_KEY_IN_TEXT = new RegExp(`${RAW_KEY_PREFIX}[0-9a-f]{${SHOWN_DIGITS_MAX + 1}}`, 'i');
+
+/**
+ * Reports whether a text holds a raw key, or so much of one that it is a secret, too: cut short, or in capitals. Such a
+ * text must not be stored, nor sent to the database, whose log repeats the rows that it refuses.
+ */
+export function holdsRawKey(text: string): boolean {
+  return RAW_KEY_IN_TEXT.test(text);
+}
+
+/**
+ * Hashes a raw key, or whatever was given as one. The hash names the text only if it is well-formed: two strings with
+ * halves of surrogate pairs may share their UTF-8 bytes.
+ */
 export function hashRawKey(rawKey: string): KeyHash {
   return hash('sha256', rawKey, 'binary') as KeyHash;
 }

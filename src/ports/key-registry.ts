@@ -79,6 +79,8 @@ export interface MintedAppKey {
   readonly keyId: string;
   /** Keys of the same app that died in the same transaction (overlap 0) or were given an expiry. */
   readonly replaced: number;
+  /** Whether the app never had a key before, not even one that is dead. */
+  readonly first: boolean;
   readonly committedAtMs: number;
 }
 
@@ -116,8 +118,8 @@ export interface KeyRegistry {
   revoke(keyId: string, accountId: string | null, actor: Actor): Promise<RevokedKey>;
   /**
    * Stores a replacement with the old key's name, scope, permissions and expiry; the old key is revoked in the same
-   * transaction (`overlapMs` 0) or expires after the overlap, never later than it would have. Rejects `not-found`,
-   * `conflict` (revoked or expired already), `limit-reached`.
+   * transaction (`overlapMs` 0) or expires after the overlap, never later than it would have. The expiry is the one from
+   * before any earlier overlap. Rejects `not-found`, `conflict` (revoked or expired already), `limit-reached`.
    */
   rotate(
     keyId: string,
@@ -127,7 +129,7 @@ export interface KeyRegistry {
     actor: Actor,
     maxActive: number,
   ): Promise<RotatedKey>;
-  /** Mints for an app; older keys of the app die as in `rotate`. Rejects `not-found` for a workflow not the account's. */
+  /** Mints for an app; all its older keys die as in `rotate`. Rejects `not-found` for a workflow not the account's. */
   mintAppKey(key: NewKey, appId: string, overlapMs: number, actor: Actor): Promise<MintedAppKey>;
   /** Revokes every key of an app; idempotent. */
   revokeAppKeys(appId: string, actor: Actor): Promise<{ readonly revoked: number; readonly committedAtMs: number }>;

@@ -28,10 +28,13 @@ export interface AppKeyServiceParts {
 export class AppKeyService {
   constructor(private readonly parts: AppKeyServiceParts) {}
 
-  /** Resolves after the barrier when older keys were replaced; a first key waits as a creation does. */
+  /**
+   * Resolves after the barrier when the app had a key before, also when that was dead already: whoever revoked it may
+   * never have had it confirmed. The first key of an app waits as a creation does.
+   */
   async mint(order: AppKeyOrder, actor: Actor): Promise<{ readonly keyId: string; readonly rawKey: string }> {
     const rawKey = this.parts.mintRawKey();
-    const { keyId, replaced, committedAtMs } = await this.parts.registry.mintAppKey(
+    const { keyId, replaced, first, committedAtMs } = await this.parts.registry.mintAppKey(
       {
         accountId: order.accountId,
         name: `App ${order.appId}`.slice(0, 100),
@@ -45,7 +48,7 @@ export class AppKeyService {
       order.overlapMs,
       actor,
     );
-    const receipt = replaced > 0 ? await this.parts.barrier.confirm({ committedAtMs }) : null;
+    const receipt = first ? null : await this.parts.barrier.confirm({ committedAtMs });
     if (receipt === null) await this.parts.barrier.settle(CREATION_SETTLE_MS);
     this.parts.logger.info('app key minted', { appId: order.appId, keyId, replaced, actor: actor.name, receipt });
     return { keyId, rawKey };

@@ -26,6 +26,8 @@ interface Row {
   details: KeyDetails;
   readonly keyHash: string;
   readonly createdAtUs: bigint;
+  /** Its expiry before it was first rotated; absent: it was not. */
+  lifeEndsAtMs?: number | null;
 }
 
 /**
@@ -95,7 +97,7 @@ export class MemoryKeyRegistry implements KeyRegistry {
         name: old.name,
         workflowId: old.workflowId,
         permissions: old.permissions,
-        expiresAtMs: old.expiresAtMs,
+        expiresAtMs: row.lifeEndsAtMs === undefined ? old.expiresAtMs : row.lifeEndsAtMs,
         keyHash: replacement.keyHash,
         keyPrefix: replacement.keyPrefix,
       },
@@ -104,16 +106,20 @@ export class MemoryKeyRegistry implements KeyRegistry {
       actor,
       { replaces: old.id },
     );
-    this.retire(row, overlapMs, actor, { replacedBy: inserted.id, overlapMs });
+    this.retire(row, overlapMs, actor, { replacedBy: inserted.id, overlapMs, expiresAtMs: inserted.expiresAtMs });
+    if (row.lifeEndsAtMs === undefined) row.lifeEndsAtMs = inserted.expiresAtMs;
     return { replacement: inserted, old: row.details, committedAtMs: this.clock.wallMs() };
   }
 
   async mintAppKey(key: NewKey, appId: string, overlapMs: number, actor: Actor): Promise<MintedAppKey> {
     this.requireWorkflow(key);
-    const older = this.activeAppKeys(appId);
+    const all = [...this.rows.values()].filter(({ details }) => details.appId === appId);
+    const older = all.filter(({ details }) =>
+      overlapMs === 0 ? details.revokedAtMs === null : this.isActive(details),
+    );
     const minted = this.insert(key, appId, 'minted', actor, { appId });
     for (const row of older) this.retire(row, overlapMs, actor, { replacedBy: minted.id, overlapMs });
-    return { keyId: minted.id, replaced: older.length, committedAtMs: this.clock.wallMs() };
+    return { keyId: minted.id, replaced: older.length, first: all.length === 0, committedAtMs: this.clock.wallMs() };
   }
 
   async revokeAppKeys(appId: string, actor: Actor): Promise<{ revoked: number; committedAtMs: number }> {
@@ -211,10 +217,6 @@ export class MemoryKeyRegistry implements KeyRegistry {
     if (active.length >= maxActive) {
       throw new Failure('limit-reached', `The account has ${maxActive} active keys, as many as it may have.`);
     }
-  }
-
-  private activeAppKeys(appId: string): Row[] {
-    return [...this.rows.values()].filter(({ details }) => details.appId === appId && this.isActive(details));
   }
 
   private isActive(key: KeyDetails): boolean {

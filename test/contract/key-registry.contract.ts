@@ -211,6 +211,16 @@ export function keyRegistryContract(name: string, make: () => Promise<KeyRegistr
         expect((await rotate(old.id, 24 * HOUR_MS)).old.expiresAtMs).toBe(old.expiresAtMs);
       });
 
+      it('gives a further replacement the expiry from before the overlap', async () => {
+        const old = await create({ expiresAtMs: null });
+        await rotate(old.id, HOUR_MS);
+        expect((await rotate(old.id, 2 * HOUR_MS)).replacement.expiresAtMs).toBeNull();
+        const atMs = old.createdAtMs + 10 * HOUR_MS;
+        const ending = await create({ expiresAtMs: atMs });
+        await rotate(ending.id, HOUR_MS);
+        expect((await rotate(ending.id, 0)).replacement.expiresAtMs).toBe(atMs);
+      });
+
       it('refuses a revoked and an expired key', async () => {
         const revoked = await create();
         await registry.revoke(revoked.id, 'acme', ACTOR);
@@ -242,8 +252,21 @@ export function keyRegistryContract(name: string, make: () => Promise<KeyRegistr
         const first = await mint('app', 0);
         const second = await mint('app', 0);
         expect([first.replaced, second.replaced]).toEqual([0, 1]);
+        expect([first.first, second.first]).toEqual([true, false]);
         expect((await registry.revoke(first.keyId, null, ACTOR)).alreadyRevoked).toBe(true);
         expect((await registry.revoke(second.keyId, null, ACTOR)).alreadyRevoked).toBe(false);
+      });
+
+      it('is never the first again, once the app had a key', async () => {
+        await mint('app', 0);
+        await registry.revokeAppKeys('app', ACTOR);
+        expect(await mint('app', 0)).toMatchObject({ replaced: 0, first: false });
+      });
+
+      it('kills an older key that has expired, too: by another clock it may not have', async () => {
+        const first = await mint('app', 0, { expiresAtMs: 1 });
+        await mint('app', 0);
+        expect((await registry.revoke(first.keyId, null, ACTOR)).alreadyRevoked).toBe(true);
       });
 
       it('gives the older key an end with an overlap', async () => {

@@ -226,6 +226,31 @@ describe('the embedded PostgreSQL', () => {
     expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     const [superuser] = await query<{ user: string }>(url, 'SELECT current_user AS user');
     expect(superuser).toEqual({ user: 'latchkey' });
+    // What lets it pass through must not let it write what is not its own.
+    const foreign = join(closed, 'foreign');
+    await writeFile(foreign, 'mine', { mode: 0o600 });
+    await expect(query(url, `COPY (SELECT 'owned') TO '${foreign}'`)).rejects.toThrow('Permission denied');
+    await expect(query(url, `COPY (SELECT 1) TO PROGRAM 'cat > ${foreign}'`)).rejects.toThrow('program');
+    expect(await readFile(foreign, 'utf8')).toBe('mine');
+  });
+
+  it('does not repeat in its log a row that it has refused', async () => {
+    const dataDir = join(await temporary(), 'data');
+    const { url } = await start(dataDir);
+    await query(url, "CREATE TABLE t (secret text CHECK (secret <> 'hunter2'))");
+    await expect(query(url, "INSERT INTO t VALUES ('hunter' || 2)")).rejects.toThrow('violates check constraint');
+    const log = await readFile(join(dataDir, 'postgres.log'), 'utf8');
+    expect(log).toContain('violates check constraint');
+    expect(log).not.toContain('hunter2');
+  });
+
+  it('says which lock it cannot read', async () => {
+    const dataDir = join(await temporary(), 'data');
+    await mkdir(join(dataDir, 'latchkey.lock'), { recursive: true });
+    await expect(start(dataDir)).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: expect.stringContaining(join(dataDir, 'latchkey.lock')),
+    });
   });
 });
 

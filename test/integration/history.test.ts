@@ -37,6 +37,29 @@ beforeEach(async () => {
 });
 
 describe('the sequence', () => {
+  it('begins at 1: a watch after 0 is one from now on', async () => {
+    const fresh = await testDatabase();
+    expect(await fresh.query('SELECT sequence FROM latchkey.head')).toEqual([{ sequence: '1' }]);
+    expect(await fresh.query('SELECT sequence, kind FROM latchkey.events')).toEqual([
+      { sequence: '1', kind: 'everything-changed' },
+    ]);
+  });
+
+  it('belongs to a line that a restored dump does not continue, in the same cluster either', async () => {
+    const lineage = async (of: { query: typeof db.query }) =>
+      (await of.query<{ lineage: string }>('SELECT latchkey.lineage() AS lineage'))[0]?.lineage;
+    const before = await lineage(db);
+    expect(await lineage(db)).toBe(before);
+    expect(await lineage(await testDatabase())).not.toBe(before);
+    const fresh = await testDatabase();
+    const first = await lineage(fresh);
+    // As pg_restore --clean does it.
+    await fresh.query('CREATE TABLE latchkey.again (LIKE latchkey.head INCLUDING ALL)');
+    await fresh.query('INSERT INTO latchkey.again SELECT * FROM latchkey.head');
+    await fresh.query('DROP TABLE latchkey.head; ALTER TABLE latchkey.again RENAME TO head');
+    expect(await lineage(fresh)).not.toBe(first);
+  });
+
   it('is the order of commits, under many writers at once', async () => {
     const start = await headNow();
     // Each reader's snapshots must grow without a gap: nothing may appear later below what was seen.
@@ -119,6 +142,24 @@ describe('the sequence', () => {
     expect(new Set(events.map(({ keyId }) => keyId)).size).toBe(10_000);
     expect(events.every(({ kind }) => kind === 'key-revoked')).toBe(true);
     expect((await history.readHistory(start, 9_999)).overLimit).toBe(true);
+  });
+
+  it('tells no more than 10 000 changes of one transaction one by one, and then that everything changed', async () => {
+    const start = await headNow();
+    await db.query(
+      "INSERT INTO latchkey.workflows (id, account_id, name) SELECT 'bulk-' || n, 'acme', 'n' FROM generate_series(1, 10100) AS n",
+    );
+    const events = await db.query<{ kind: string; count: number }>(
+      'SELECT kind, count(*)::int AS count FROM latchkey.events WHERE sequence > $1 GROUP BY kind ORDER BY kind',
+      [start.sequence],
+    );
+    expect(events).toEqual([
+      { kind: 'everything-changed', count: 1 },
+      { kind: 'workflow-changed', count: 10_000 },
+    ]);
+    // The next transaction tells its own changes again.
+    await db.query("DELETE FROM latchkey.workflows WHERE id = 'bulk-1'");
+    expect((await headNow()).sequence - start.sequence).toBe(10_002n);
   });
 
   it('finds the head in one look for each of them: work grows with their number, not with its square', async () => {

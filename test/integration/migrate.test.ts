@@ -82,6 +82,19 @@ describe('a schema newer than this program knows', () => {
   });
 });
 
+describe('a schema that somebody has locked', () => {
+  it('is a failure in time, and not a start that never ends', async () => {
+    const db = await testDatabase();
+    await migrate({ url: db.url, logger: silentLogger });
+    const holder = await db.client();
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE latchkey.migrations');
+    await expect(readSchemaState(db.url, 300)).rejects.toMatchObject({ kind: 'deadline-exceeded' });
+    await holder.query('ROLLBACK');
+    expect((await readSchemaState(db.url)).pending).toEqual([]);
+  });
+});
+
 describe('a database out of reach', () => {
   it('is a failure without the driver in its text', async () => {
     const error: unknown = await readSchemaState('postgres://nobody@127.0.0.1:1/none').catch((error: unknown) => error);

@@ -8,6 +8,7 @@ import { PostgresKeySource } from '../../src/store/postgres/postgres-key-source.
 import { PostgresSessionSource } from '../../src/store/postgres/postgres-session-source.js';
 import { PostgresWorkflowSource } from '../../src/store/postgres/postgres-workflow-source.js';
 import { testDatabase } from '../support/database.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const db = await testDatabase();
 const runner = db.runner();
@@ -115,12 +116,14 @@ describe("the platform's own tables", () => {
         permissions: Permission.READ,
         expiresAtMs: null,
       },
-      { name: 'test', origin: null },
+      ACTOR,
       10,
     );
     expect(key.workflowId).toBe(flow);
   });
 });
+
+const ACTOR = { name: 'test', origin: null };
 
 /** A key that this program did not write; returns its id. */
 async function insertPlainly(accountId: string): Promise<string> {
@@ -140,16 +143,78 @@ describe('a key that plain SQL wrote', () => {
   });
 });
 
+describe('the keys of an app', () => {
+  const order = () => ({
+    accountId: 'acme',
+    name: 'k',
+    keyHash: keyHashFromBytes(randomBytes(32)),
+    keyPrefix: 'nk_live_0000',
+    workflowId: null,
+    permissions: Permission.READ,
+    expiresAtMs: null,
+  });
+
+  it.each([
+    ['a revocation', (registry: PostgresKeyRegistry) => registry.revokeAppKeys('busy', ACTOR)],
+    ['a publication', (registry: PostgresKeyRegistry) => registry.mintAppKey(order(), 'busy', 0, ACTOR)],
+    [
+      'a rotation',
+      (registry: PostgresKeyRegistry, keyId: string) => registry.rotate(keyId, null, order(), 0, ACTOR, 10),
+    ],
+  ])('are changed by one at a time: %s waits for another that is under way', async (_, change) => {
+    const registry = new PostgresKeyRegistry(runner);
+    const { keyId } = await registry.mintAppKey(order(), 'busy', 0, ACTOR);
+    const holder = await db.client();
+    await holder.query('BEGIN');
+    await holder.query("SELECT pg_advisory_xact_lock(hashtextextended('app:busy', 5871))");
+    let over = false;
+    const changing = change(registry, keyId).finally(() => {
+      over = true;
+    });
+    await waitUntil('it waits', async () => {
+      const rows = await db.query(
+        "SELECT FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()",
+      );
+      return rows.length === 1;
+    });
+    expect(over).toBe(false);
+    await holder.query('ROLLBACK');
+    await changing;
+  });
+});
+
 describe('a row that the database keeps as it was', () => {
   it('is not reported as revoked', async () => {
     const id = await insertPlainly('kept');
     await db.query(
       `CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
        CREATE TRIGGER keep BEFORE UPDATE ON latchkey.api_keys
-         FOR EACH ROW WHEN (OLD.account_id = 'kept') EXECUTE FUNCTION keep()`,
+         FOR EACH ROW WHEN (OLD.account_id = 'kept' OR OLD.app_id = 'kept-app') EXECUTE FUNCTION keep()`,
     );
-    const revoking = new PostgresKeyRegistry(runner).revoke(id, 'kept', { name: 'test', origin: null });
-    await expect(revoking).rejects.toMatchObject({ kind: 'unavailable' });
+    await db.query("UPDATE latchkey.api_keys SET app_id = 'kept-app' WHERE id = $1", [await insertPlainly('kept-app')]);
+    const registry = new PostgresKeyRegistry(runner);
+    const replacement = { keyHash: keyHashFromBytes(randomBytes(32)), keyPrefix: 'nk_live_0000' };
+    for (const revoking of [
+      () => registry.revoke(id, 'kept', ACTOR),
+      () => registry.rotate(id, 'kept', replacement, 0, ACTOR, 10),
+      () => registry.revokeAppKeys('kept-app', ACTOR),
+      () =>
+        registry.mintAppKey(
+          {
+            ...replacement,
+            accountId: 'acme',
+            name: 'k',
+            workflowId: null,
+            permissions: Permission.READ,
+            expiresAtMs: null,
+          },
+          'kept-app',
+          0,
+          ACTOR,
+        ),
+    ]) {
+      await expect(revoking()).rejects.toMatchObject({ kind: 'unavailable' });
+    }
     expect(await db.query('SELECT revoked_at FROM latchkey.api_keys WHERE id = $1', [id])).toEqual([
       { revoked_at: null },
     ]);

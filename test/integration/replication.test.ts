@@ -49,6 +49,9 @@ function newKey() {
 beforeAll(async () => {
   primary = await PostgresServer.create();
   await migrate({ url: primary.url, logger: silentLogger });
+  // The worst that a role can be given: neither may make a commit look confirmed that is not.
+  await primary.query("ALTER ROLE CURRENT_USER SET synchronous_commit = 'local'");
+  await primary.query("ALTER ROLE CURRENT_USER SET client_min_messages = 'error'");
   standby = await primary.createStandby();
   await primary.set('synchronous_standby_names', '*');
   await waitUntil('the standby is synchronous', async () => {
@@ -128,19 +131,23 @@ describe('a commit that its synchronous standby has not confirmed', () => {
     expect((await ofApp).revoked).toBe(0);
   });
 
-  it('is not a renewal either', async () => {
+  it.each(['renewal', 'registration'])('is not a %s either', async (what) => {
     const history = new PostgresHistory(runnerOn(primary), silentLogger);
     const sidecarId = randomUUID();
-    await history.register({ sidecarId, attempt: 1, leaseMs: 1_000, position: null });
+    const renewal = { sidecarId, attempt: 1, leaseMs: 1_000, position: null };
+    if (what === 'renewal') await history.register(renewal);
     await standby.stop();
-    const renewed = history.renew({ sidecarId, attempt: 2, leaseMs: 1_000, position: null }).catch((e: unknown) => e);
-    await waitUntil('the renewal waits for the standby', async () => {
+    const done = (what === 'renewal' ? history.renew({ ...renewal, attempt: 2 }) : history.register(renewal)).then(
+      () => 'done',
+      (error: unknown) => error,
+    );
+    await waitUntil(`the ${what} waits for the standby`, async () => {
       const rows = await primary.query(
         "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
       );
       return rows.length > 0;
     });
-    expect(await renewed).toBeInstanceOf(Failure);
+    expect(await done).toBeInstanceOf(Failure);
     await standby.start();
   });
 });

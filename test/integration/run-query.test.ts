@@ -158,7 +158,24 @@ describe('a connection that went silent', () => {
   });
 });
 
+/** Of this file's own. */
+const databaseName = () => new URL(db.url).pathname.slice(1);
+
 describe('a transaction', () => {
+  it('sees what others have committed since it began, whatever the role is given', async () => {
+    const { runner } = single();
+    const [user] = await db.query<{ name: string }>('SELECT current_user AS name');
+    await db.query(
+      `ALTER ROLE ${user?.name} IN DATABASE ${databaseName()} SET default_transaction_isolation = 'serializable'`,
+    );
+    try {
+      const seen = await runner.transact('test', (run) => run(sql('SHOW transaction_isolation')));
+      expect(seen).toEqual([{ transaction_isolation: 'read committed' }]);
+    } finally {
+      await db.query(`ALTER ROLE ${user?.name} IN DATABASE ${databaseName()} RESET default_transaction_isolation`);
+    }
+  });
+
   it('commits what it did, and rolls back when its work fails', async () => {
     const { runner } = single();
     await db.query('CREATE TABLE t (n int)');
@@ -184,14 +201,15 @@ describe('a transaction', () => {
   });
 
   it('waits for the disk at its commit, whatever the role says', async () => {
-    const { runner } = single();
-    await db.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} SET synchronous_commit = off`);
-    const fresh = single();
-    const shown = sql("SELECT current_setting('synchronous_commit') AS level");
-    expect(await fresh.runner.transact('test', (run) => run(shown))).toEqual([{ level: 'on' }]);
-    expect(await fresh.runner.run(shown)).toEqual([{ level: 'off' }]);
-    await db.query(`ALTER DATABASE ${new URL(db.url).pathname.slice(1)} RESET synchronous_commit`);
-    expect(runner).toBeDefined();
+    await db.query(`ALTER DATABASE ${databaseName()} SET synchronous_commit = off`);
+    try {
+      const { runner } = single();
+      const shown = sql("SELECT current_setting('synchronous_commit') AS level");
+      expect(await runner.transact('test', (run) => run(shown))).toEqual([{ level: 'on' }]);
+      expect(await runner.run(shown)).toEqual([{ level: 'off' }]);
+    } finally {
+      await db.query(`ALTER DATABASE ${databaseName()} RESET synchronous_commit`);
+    }
   });
 
   it('is tried again from the start after a deadlock, until both have had their way', async () => {
@@ -209,7 +227,8 @@ describe('a transaction', () => {
         await run(sql('UPDATE d SET n = n + 1 WHERE id = $1'), [second]);
       });
     await Promise.all([both(1, 2), both(2, 1)]);
-    expect(attempts).toBe(3);
+    // More when the one that was broken off takes its row again before the other has woken.
+    expect(attempts).toBeGreaterThanOrEqual(3);
     expect(await db.query('SELECT n FROM d')).toEqual([{ n: 2 }, { n: 2 }]);
   });
 

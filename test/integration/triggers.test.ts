@@ -216,6 +216,13 @@ describe('TRUNCATE', () => {
     await db.query(`TRUNCATE latchkey.${table}`);
     expect(await eventsAfter(before)).toMatchObject([{ kind: 'everything-changed', key_hash: null }]);
   });
+
+  it.each(['api_keys', 'workflows'])('of %s does so in a replication stream, too', async (table) => {
+    const client = await db.client();
+    await client.query('SET session_replication_role = replica');
+    await client.query(`TRUNCATE latchkey.${table}`);
+    expect(await eventsAfter(before)).toMatchObject([{ kind: 'everything-changed' }]);
+  });
 });
 
 describe('the schema', () => {

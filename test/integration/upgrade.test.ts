@@ -47,7 +47,13 @@ afterEach(async () => {
 });
 
 function sidecar(url: string): App {
-  const parsed = parseConfig({ ...FREE_PORTS, DATABASE_URL: url, LATCHKEY_SESSION_MODE: 'table' });
+  const parsed = parseConfig({
+    ...FREE_PORTS,
+    DATABASE_URL: url,
+    LATCHKEY_SESSION_MODE: 'table',
+    // What is remembered must be so after a pause of the machine, too.
+    LATCHKEY_LEASE_MS: '60000',
+  });
   if (!('config' in parsed)) throw new Error(JSON.stringify(parsed.problems));
   const app = createApp(parsed.config, { logger: silentLogger, version: 'test', nodeVersion: process.version });
   apps.push(app);

@@ -222,6 +222,21 @@ describe('one read for many requests', () => {
     for (const { answer } of [first, late]) await expect(answer).rejects.toMatchObject({ kind: 'deadline-exceeded' });
   });
 
+  it('does not remember what a replaced read brings, which no event can reach any more', async () => {
+    const world = setUp();
+    await asked(world, 'a');
+    await asked(world, 'a');
+    world.cache.forget('a');
+    await asked(world, 'a');
+    // The second request joined too late, and reads again: a third read takes the place of the second.
+    await world.answer('v0');
+    expect(world.source.open.length).toBe(2);
+    world.cache.forget('a');
+    await world.answer('old');
+    await asked(world, 'a');
+    expect(world.cache.recall('a', world.lease.held())).toBeUndefined();
+  });
+
   it('lets a request that read again once share only a read that is not sent yet', async () => {
     const world = setUp();
     await asked(world, 'a');

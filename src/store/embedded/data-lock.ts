@@ -34,7 +34,8 @@ export async function lockDataDir(dataDir: string): Promise<ReleaseLock> {
     for (;;) {
       // A link appears whole or not at all, and never over another.
       if (await linked(mine, path)) break;
-      const found = await readFile(path, 'utf8').catch(() => null);
+      const found = await lockText(path);
+      // Given back in this very moment.
       if (found === null) continue;
       const holder = parseHolder(found);
       if (holder !== null && (await isAlive(holder))) {
@@ -51,6 +52,20 @@ export async function lockDataDir(dataDir: string): Promise<ReleaseLock> {
   return async () => {
     if ((await readFile(path, 'utf8').catch(() => null)) === text) await rm(path, { force: true });
   };
+}
+
+/** What the lock says; `null` when there is none any more. */
+async function lockText(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new Failure(
+      'unavailable',
+      `The lock ${path} cannot be read (${(cause as NodeJS.ErrnoException).code}). If no Latchkey runs on that directory, remove the lock; or set LATCHKEY_DATA_DIR to another directory.`,
+      { cause },
+    );
+  }
 }
 
 async function linked(from: string, to: string): Promise<boolean> {

@@ -9,6 +9,7 @@ import type { Logger } from '../../ports/logger.js';
 import { type Account, canReach, chooseAccount } from './account.js';
 import { type Binaries, findBinaries } from './binaries.js';
 import { lockDataDir } from './data-lock.js';
+import { LOCAL_LIMITS } from './local-limits.js';
 import { pause } from './pause.js';
 import {
   type Launch,
@@ -21,6 +22,9 @@ import {
 
 /** Name of the database and of its owner. */
 const NAME = 'latchkey';
+
+/** Longest time, in ms, that the making of a cluster may take. */
+const INITDB_MS = 120_000;
 
 /** Longest pause, in ms, before a server that died by itself is started again. */
 const RESTART_MAX_MS = 10_000;
@@ -193,6 +197,7 @@ async function run({ command, args, ids }: Launch): Promise<void> {
       ...ids,
       stdio: ['ignore', 'ignore', 'pipe'],
       env: serverEnvironment(),
+      timeout: INITDB_MS,
     });
     let words = '';
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
@@ -207,7 +212,7 @@ async function run({ command, args, ids }: Launch): Promise<void> {
 }
 
 async function makeDatabase(connectionString: string): Promise<void> {
-  const client = new pg.Client({ connectionString });
+  const client = new pg.Client({ connectionString, ...LOCAL_LIMITS });
   client.on('error', () => {});
   await client.connect();
   try {

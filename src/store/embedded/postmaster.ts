@@ -33,12 +33,13 @@ export interface Launch {
  * How to run a program as `account`, so that it can reach files under directories that are closed to it if need be.
  *
  * @param reachClosed the program's files lie behind such a directory (root's home, for example). The account is then
- *   lent the one privilege of passing through, by `setpriv`: nothing on the machine changes, and no file is opened up.
+ *   lent the one privilege of passing through and reading, by `setpriv`: nothing on the machine changes. It can write
+ *   nothing but what is its own; that it could read what is not is the price of a data directory in such a place.
  */
 export function launchAs(account: Account, program: string, args: readonly string[], reachClosed: boolean): Launch {
   if (account.ids === null || !reachClosed) return { command: program, args, ids: account.ids };
   const { uid, gid } = account.ids;
-  const lent = '+dac_override';
+  const lent = '+dac_read_search';
   return {
     command: 'setpriv',
     args: [
@@ -104,6 +105,8 @@ async function tryStart(options: PostmasterOptions, port: number): Promise<Postm
   const flags = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
+    // A row that is refused is not repeated in the log: it may hold what must not be stored.
+    log_error_verbosity: 'terse',
     port: String(port),
     ...settings,
   };

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { LOCAL_LIMITS } from './local-limits.js';
 
 /** What a newcomer finds in the embedded database: two accounts, so that one can be refused the other's workflows. */
 const WORKFLOWS = [
@@ -9,7 +10,7 @@ const WORKFLOWS = [
 
 /** Stores the workflows of the accounts `dev` and `other`; what exists already is left as it is. Needs the schema. */
 export async function seedWorkflows(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, application_name: 'latchkey-seed' });
+  const client = new pg.Client({ connectionString: url, application_name: 'latchkey-seed', ...LOCAL_LIMITS });
   client.on('error', () => {});
   await client.connect();
   try {

@@ -36,6 +36,9 @@ const FAILURES: Readonly<Record<string, Failure['kind']>> = {
   '25P03': 'deadline-exceeded', // idle_in_transaction_session_timeout
 };
 
+// What the driver says, without a code, when its own `query_timeout` passes.
+const DRIVER_TIMEOUT = 'Query read timeout';
+
 const MESSAGES: Readonly<Partial<Record<Failure['kind'], string>>> = {
   conflict: 'The change conflicts with what is stored.',
   'invalid-argument': 'A value cannot be stored.',
@@ -46,7 +49,7 @@ const MESSAGES: Readonly<Partial<Record<Failure['kind'], string>>> = {
 export function driverFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   const fault = databaseFault(error);
-  const kind = FAILURES[fault.code] ?? 'unavailable';
+  const kind = fault.message === DRIVER_TIMEOUT ? 'deadline-exceeded' : (FAILURES[fault.code] ?? 'unavailable');
   return new Failure(kind, MESSAGES[kind] ?? 'The database cannot be reached or used now; try again.', {
     cause: fault,
   });

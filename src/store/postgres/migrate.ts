@@ -14,6 +14,9 @@ const MIGRATIONS_TABLE = 'migrations';
 /** How long a migration waits for another process's, or for a table that is in use, in ms. */
 const LOCK_TIMEOUT_MS = 60_000;
 
+/** How long the state of the schema may take to read, in ms: it is the first thing that a start asks. */
+const READ_TIMEOUT_MS = 10_000;
+
 /** What {@link migrate} needs. */
 export interface MigrateOptions {
   /** A direct connection: the advisory lock lives as long as the session. */
@@ -41,7 +44,8 @@ export interface SchemaState {
  */
 export async function migrate({ url, logger, dryRun = false }: MigrateOptions): Promise<readonly string[]> {
   if (dryRun) return (await readSchemaState(url)).pending;
-  return await withClient(url, async (client) => {
+  // No limit of this side's: the longest query is an index on a large table.
+  return await withClient(url, 0, async (client) => {
     // Its queries are answered or refused within this, the wait for the advisory lock included.
     await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
     refuseUnknown(await schemaStateOf(client));
@@ -66,8 +70,8 @@ export async function migrate({ url, logger, dryRun = false }: MigrateOptions): 
 }
 
 /** Compares the database with this program's migrations, changing nothing. Rejects with a `Failure`. */
-export function readSchemaState(url: string): Promise<SchemaState> {
-  return withClient(url, schemaStateOf);
+export function readSchemaState(url: string, timeoutMs: number = READ_TIMEOUT_MS): Promise<SchemaState> {
+  return withClient(url, timeoutMs, schemaStateOf);
 }
 
 /**
@@ -125,11 +129,13 @@ async function appliedMigrations(client: pg.Client): Promise<readonly string[]> 
   }
 }
 
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+/** @param queryTimeoutMs longest time of one query; 0: any */
+async function withClient<T>(url: string, queryTimeoutMs: number, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({
     connectionString: url,
     application_name: 'latchkey-migrate',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: queryTimeoutMs,
     keepAlive: true,
   });
   client.on('error', () => {});

@@ -17,7 +17,9 @@ import type {
 } from '../../ports/key-registry.js';
 import {
   COUNT_ACTIVE_KEYS,
-  FIND_KEY_ACCOUNT,
+  FIND_KEY_SUBJECT,
+  FIRST_ROTATION,
+  HAS_APP_KEYS,
   INSERT_AUDIT,
   INSERT_KEY,
   LIST_KEYS,
@@ -32,7 +34,17 @@ import {
   SEAL,
   SHORTEN_EXPIRY,
 } from './queries.js';
-import { auditEntryOf, booleanOf, isStorable, isUuid, keyDetailsOf, numberOf, textOf } from './rows.js';
+import {
+  auditEntryOf,
+  booleanOf,
+  isStorable,
+  isUuid,
+  keyDetailsOf,
+  nullableNumberOf,
+  nullableTextOf,
+  numberOf,
+  textOf,
+} from './rows.js';
 import type { QueryRunner, Row, RunStatement } from './run-query.js';
 
 /** Actions of the audit trail, as the schema lists them. */
@@ -88,8 +100,7 @@ export class PostgresKeyRegistry implements KeyRegistry {
         : [];
       if (row === undefined) throw keyNotFound();
       const key = keyDetailsOf(row);
-      // Somebody's own trigger may have kept the row as it was: that must not pass for a revocation.
-      if (key.revokedAtMs === null) throw new Failure('unavailable', 'The database did not revoke the key.');
+      if (key.revokedAtMs === null) throw keptUnrevoked();
       return { key, alreadyRevoked: !booleanOf(row, 'revoked_now'), committedAtMs: key.revokedAtMs };
     });
   }
@@ -104,18 +115,27 @@ export class PostgresKeyRegistry implements KeyRegistry {
   ): Promise<RotatedKey> {
     return this.runner.transact('rotate_key', async (run) => {
       // Found first without a lock: the subject's lock comes before the row's.
-      const [seen] = isUuid(keyId) ? await run(FIND_KEY_ACCOUNT, [keyId]) : [];
-      const owner = seen === undefined ? null : textOf(seen, 'account_id');
-      if (owner !== null && (accountId === null || owner === accountId)) await run(LOCK_SUBJECT, [`account:${owner}`]);
+      const [seen] = isUuid(keyId) ? await run(FIND_KEY_SUBJECT, [keyId]) : [];
+      if (seen !== undefined && (accountId === null || textOf(seen, 'account_id') === accountId)) {
+        await run(LOCK_SUBJECT, [subjectOf(seen)]);
+      }
       const { key, expired } = await lockKey(run, keyId, accountId);
       if (key.revokedAtMs !== null) throw new Failure('conflict', 'The key has been revoked.');
       if (expired) throw new Failure('conflict', 'The key has expired.');
       // A key that dies in the same transaction leaves its place to its successor.
       if (key.appId === null) await requireRoom(run, key.accountId, overlapMs === 0 ? key.id : null, maxActive);
       const { keyHash, keyPrefix } = replacement;
-      const created = await insertKey(run, { ...key, keyHash, keyPrefix }, key.appId);
+      const created = await insertKey(
+        run,
+        { ...key, keyHash, keyPrefix, expiresAtMs: await lifeOf(run, key) },
+        key.appId,
+      );
       const [old = key] = await retire(run, [key.id], overlapMs, actor);
-      await audit(run, 'rotated', [old], actor, { replacedBy: created.id, overlapMs });
+      await audit(run, 'rotated', [old], actor, {
+        replacedBy: created.id,
+        overlapMs,
+        expiresAtMs: created.expiresAtMs,
+      });
       await audit(run, 'created', [created], actor, { replaces: old.id });
       return { replacement: created, old, committedAtMs: old.revokedAtMs ?? (await seal(run)) };
     });
@@ -126,14 +146,21 @@ export class PostgresKeyRegistry implements KeyRegistry {
     return this.runner.transact('mint_app_key', async (run) => {
       await run(LOCK_SUBJECT, [`app:${appId}`]);
       await requireWorkflow(run, key);
+      const [before] = await run(HAS_APP_KEYS, [appId]);
+      // Expired is by this clock; a sidecar's may be behind. What shall be dead is revoked.
       const older = (await run(LOCK_APP_KEYS, [appId]))
-        .filter((row) => !booleanOf(row, 'expired'))
+        .filter((row) => overlapMs === 0 || !booleanOf(row, 'expired'))
         .map((row) => textOf(row, 'id'));
       const minted = await insertKey(run, key, appId);
       const replaced = await retire(run, older, overlapMs, actor);
       await audit(run, 'rotated', replaced, actor, { appId, replacedBy: minted.id, overlapMs });
       await audit(run, 'minted', [minted], actor, { appId, permissions: permissionNames(minted.permissions) });
-      return { keyId: minted.id, replaced: replaced.length, committedAtMs: await seal(run) };
+      return {
+        keyId: minted.id,
+        replaced: replaced.length,
+        first: before !== undefined && !booleanOf(before, 'any'),
+        committedAtMs: await seal(run),
+      };
     });
   }
 
@@ -143,7 +170,7 @@ export class PostgresKeyRegistry implements KeyRegistry {
       // A publication that is under way is over before this looks, or begins after it.
       await run(LOCK_SUBJECT, [`app:${appId}`]);
       const ids = (await run(LOCK_APP_KEYS, [appId])).map((row) => textOf(row, 'id'));
-      const revoked = (await run(REVOKE_KEYS, [ids, actor.name])).map(keyDetailsOf);
+      const revoked = await retire(run, ids, 0, actor);
       await audit(run, 'revoked', revoked, actor, { appId });
       return { revoked: revoked.length, committedAtMs: await seal(run) };
     });
@@ -153,7 +180,7 @@ export class PostgresKeyRegistry implements KeyRegistry {
     if (!isUuid(keyId)) throw keyNotFound();
     const entries = (await this.runner.run(READ_AUDIT, [keyId])).map(auditEntryOf);
     // A key that plain SQL wrote has no trail, but exists.
-    if (entries.length === 0 && (await this.runner.run(FIND_KEY_ACCOUNT, [keyId])).length === 0) throw keyNotFound();
+    if (entries.length === 0 && (await this.runner.run(FIND_KEY_SUBJECT, [keyId])).length === 0) throw keyNotFound();
     return entries;
   }
 
@@ -166,6 +193,11 @@ export class PostgresKeyRegistry implements KeyRegistry {
 
 function keyNotFound(): Failure {
   return new Failure('not-found', 'There is no such key.');
+}
+
+/** Somebody's own trigger may keep a row as it was: that must not pass for a revocation. */
+function keptUnrevoked(): Failure {
+  return new Failure('unavailable', 'The database did not revoke the key.');
 }
 
 function requireStorable(value: string, what: string): void {
@@ -221,15 +253,30 @@ async function insertKey(run: RunStatement, key: NewKey, appId: string | null): 
   );
 }
 
-/** Ends keys, at once or after an overlap; answers those that changed. */
+/** Ends keys, at once or after an overlap; answers those that changed: at once, all, or nothing is done. */
 async function retire(
   run: RunStatement,
   ids: readonly string[],
   overlapMs: number,
   { name }: Actor,
 ): Promise<KeyDetails[]> {
-  const rows = overlapMs === 0 ? await run(REVOKE_KEYS, [ids, name]) : await run(SHORTEN_EXPIRY, [ids, overlapMs]);
+  if (overlapMs > 0) return (await run(SHORTEN_EXPIRY, [ids, overlapMs])).map(keyDetailsOf);
+  const rows = await run(REVOKE_KEYS, [ids, name]);
+  // They are locked, and were not revoked.
+  if (rows.length !== ids.length) throw keptUnrevoked();
   return rows.map(keyDetailsOf);
+}
+
+/** When a key would have ended had it not been rotated: its replacement's expiry. A lost replacement can be made again. */
+async function lifeOf(run: RunStatement, key: KeyDetails): Promise<number | null> {
+  const [earlier] = await run(FIRST_ROTATION, [key.id]);
+  return earlier === undefined ? key.expiresAtMs : nullableNumberOf(earlier, 'expires_at_ms');
+}
+
+/** What {@link LOCK_SUBJECT} locks for a key: its app, or else its account. */
+function subjectOf(row: Row): string {
+  const appId = nullableTextOf(row, 'app_id');
+  return appId === null ? `account:${textOf(row, 'account_id')}` : `app:${appId}`;
 }
 
 function onlyKey(rows: readonly Row[]): KeyDetails {

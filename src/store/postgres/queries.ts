@@ -413,10 +413,24 @@ export const LIST_KEYS: Statement = {
       ORDER BY k.created_at DESC, k.id DESC LIMIT $3::int`,
 };
 
-/** Whose key it is, without a lock. $1: id. */
-export const FIND_KEY_ACCOUNT: Statement = {
-  operation: 'find_key_account',
-  text: 'SELECT k.account_id FROM latchkey.api_keys AS k WHERE k.id = $1::uuid',
+/** Whose key it is, and which app's, without a lock. $1: id. */
+export const FIND_KEY_SUBJECT: Statement = {
+  operation: 'find_key_subject',
+  text: 'SELECT k.account_id, k.app_id FROM latchkey.api_keys AS k WHERE k.id = $1::uuid',
+};
+
+/** The expiry that a key had before it was first rotated with an overlap, ms; no row: it was not. $1: id. */
+export const FIRST_ROTATION: Statement = {
+  operation: 'first_rotation',
+  text: `
+    SELECT (a.details ->> 'expiresAtMs')::float8 AS expires_at_ms FROM latchkey.key_audit AS a
+      WHERE a.key_id = $1::uuid AND a.action = 'rotated' AND a.details ? 'expiresAtMs' ORDER BY a.id LIMIT 1`,
+};
+
+/** Whether an app has or had a key, whatever became of it. $1: app. */
+export const HAS_APP_KEYS: Statement = {
+  operation: 'has_app_keys',
+  text: 'SELECT EXISTS (SELECT FROM latchkey.api_keys AS k WHERE k.app_id = $1::text) AS any',
 };
 
 /** The audit trail of a key, oldest first. $1: id. */

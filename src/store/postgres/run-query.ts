@@ -3,6 +3,7 @@ import { Failure } from '../../domain/failure.js';
 import type { Clock, Timers } from '../../ports/clock.js';
 import type { Logger } from '../../ports/logger.js';
 import type { Metrics } from '../../ports/metrics.js';
+import { pause } from '../../ports/pause.js';
 import { cancelStatement } from './cancel-statement.js';
 import { driverFailure, isSessionSound, sqlStateOf } from './driver-failure.js';
 
@@ -180,9 +181,7 @@ export class QueryRunner {
       } catch (error) {
         if (count === CONFLICT_ATTEMPTS || !CONFLICTS.has(sqlStateOf(error))) throw error;
         const pauseMs = CONFLICT_BACKOFF_MS * 2 ** (count - 1) * (0.5 + random() / 2);
-        await new Promise<void>((resolve) => {
-          timers.after(pauseMs, resolve);
-        });
+        await pause(timers, pauseMs);
       }
     }
   }

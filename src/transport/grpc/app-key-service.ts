@@ -2,6 +2,7 @@ import type { ServerUnaryCall, ServiceDefinition, sendUnaryData } from '@grpc/gr
 import type { ListenAddress } from '../../config/listen-address.js';
 import { isLocal } from '../../config/listen-address.js';
 import { Failure } from '../../domain/failure.js';
+import { holdsRawKey } from '../../domain/raw-key.js';
 import {
   AppKeyServiceService as generated,
   MintAppKeyRequest,
@@ -109,6 +110,7 @@ function requiredId(field: string, value: string): string {
     throw invalid(field, `must be at most ${ADMIN_ID_BYTES_MAX} bytes`);
   // PostgreSQL cannot hold NUL, and the others would be unreadable in the audit trail.
   if (/\p{Cc}/u.test(value)) throw invalid(field, 'must not contain control characters');
+  if (holdsRawKey(value)) throw invalid(field, 'must not hold an API key');
   return value;
 }
 

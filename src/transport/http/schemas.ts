@@ -33,13 +33,13 @@ export const LIST_LIMIT_MAX = 1000;
 export const OVERLAP_SECONDS_MAX = 604_800;
 
 // The rules of `parseKeyName` as a regular expression without property escapes and surrogates, which the validators of
-// other languages lack. Half a surrogate pair, which JSON can smuggle in as `\ud83d`, is left to `parseKeyName`.
+// other languages lack. Half a surrogate pair, which JSON can smuggle in as `\ud83d`, and a raw key are left to it.
 const NAME_FORBIDDEN =
   '\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff';
 const NAME_SPACE = ' \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000';
 const NAME_INK = `[^${NAME_FORBIDDEN}${NAME_SPACE}]`;
 
-/** What a key's name looks like; says what `parseKeyName` does of well-formed text. */
+/** What a key's name looks like; says what `parseKeyName` does of well-formed text that holds no raw key. */
 export const KEY_NAME_PATTERN = `^[${NAME_SPACE}]*${NAME_INK}([^${NAME_FORBIDDEN}]{0,98}${NAME_INK})?[${NAME_SPACE}]*$`;
 
 const PERMISSION = Type.Unsafe<PermissionName>({ type: 'string', enum: [...PERMISSION_NAMES] });
@@ -49,7 +49,7 @@ export const CREATE_KEY_BODY = Type.Object(
   {
     name: Type.String({
       pattern: KEY_NAME_PATTERN,
-      description: '1 to 100 characters after trimming, no control characters.',
+      description: '1 to 100 characters after trimming, no control characters, no API key.',
     }),
     workflow_id: Type.Optional(
       Type.Unsafe<string | null>({

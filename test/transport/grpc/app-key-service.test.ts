@@ -115,6 +115,7 @@ describe('AppKeyService', () => {
     ['a workflow of 257 bytes', { workflowId: 'w'.repeat(257) }, 'workflow_id'],
     ['a NUL', { accountId: 'a\0' }, 'account_id'],
     ['a newline', { appId: 'a\nb' }, 'app_id'],
+    ['an API key', { appId: `nk_live_${'0a'.repeat(32)}` }, 'app_id'],
     ['no permission', { permissions: [] }, 'permissions'],
     ['an unspecified permission', { permissions: [Permission.READ, Permission.UNSPECIFIED] }, 'permissions'],
     ['a permission of the future', { permissions: [Permission.READ, 9 as Permission] }, 'permissions'],

@@ -105,7 +105,8 @@ CREATE TABLE latchkey.events (
 CREATE TABLE latchkey.sidecars (
   id               uuid PRIMARY KEY,
   renewals         bigint NOT NULL CHECK (renewals > 0),
-  -- A day for `serve-cached`, and a minute for the lease itself.
+  -- More than any configuration allows (an hour of `serve-cached` and a minute of lease): a bound on what a revocation
+  -- could be made to wait.
   lease_ms         bigint NOT NULL CHECK (lease_ms BETWEEN 1 AND 86460000),
   applied_sequence bigint,
   applied_token    uuid,
@@ -116,20 +117,25 @@ CREATE TABLE latchkey.sidecars (
   CHECK ((applied_sequence IS NULL) = (applied_token IS NULL))
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
 
--- The first place in the history is an event like any other, so that a sidecar which stands there can prove it.
+-- The first place in the history is an event like any other, so that a sidecar which stands there can prove it. Its
+-- number is 1: a watch after 0 is one from now on, so that nobody could resume after an event of that number.
 WITH genesis AS (
-  INSERT INTO latchkey.head (sequence, token) VALUES (0, gen_random_uuid()) RETURNING sequence, token
+  INSERT INTO latchkey.head (sequence, token) VALUES (1, gen_random_uuid()) RETURNING sequence, token
 )
 INSERT INTO latchkey.events (sequence, token, kind, at)
 SELECT sequence, token, 'everything-changed', clock_timestamp() FROM genesis;
 
 -- Makes the commit of this transaction wait for the disk, and for the synchronous standby if there is one, whatever
--- the session, the role or the server say. Stricter settings are kept.
+-- the session, the role or the server say. Stricter settings are kept. Warnings must reach the client: that the standby
+-- was not waited for to the end is told by one alone.
 CREATE FUNCTION latchkey.require_durable_commit() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
     PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+  IF current_setting('client_min_messages') IN ('error', 'fatal', 'panic') THEN
+    PERFORM set_config('client_min_messages', 'warning', true);
   END IF;
 END $$;
 
@@ -140,6 +146,9 @@ END $$;
 -- last is therefore kept in a setting that ends with the transaction (and rolls back with a savepoint); a place that is
 -- wrong for any reason finds no row, and the scan follows.
 --
+-- The change after the ten thousandth of a transaction is told as "everything changed", and those after it not at all:
+-- each event takes its time at the commit, while every other writer waits for `head`, a revocation too.
+--
 -- A `head` that somebody deleted is made again, one number further than would follow: sidecars see the gap and start
 -- over, because nobody knows what happened while there was no head.
 CREATE FUNCTION latchkey.append_event(
@@ -149,9 +158,19 @@ CREATE FUNCTION latchkey.append_event(
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   place        tid := nullif(current_setting('latchkey.head_place', true), '')::tid;
+  changes      bigint := coalesce(nullif(current_setting('latchkey.changes', true), '')::bigint, 0);
   new_sequence bigint;
   new_token    uuid;
 BEGIN
+  IF changes > 10000 THEN
+    RETURN;
+  END IF;
+  changes := changes + 1;
+  PERFORM set_config('latchkey.changes', changes::text, true);
+  IF changes > 10000 THEN
+    event_kind := 'everything-changed';
+    event_key_id := NULL; event_key_hash := NULL; event_workflow_id := NULL; event_account_id := NULL; event_app_id := NULL;
+  END IF;
   PERFORM latchkey.require_durable_commit();
   IF place IS NOT NULL THEN
     UPDATE latchkey.head AS h SET sequence = h.sequence + 1, token = gen_random_uuid()
@@ -189,17 +208,22 @@ BEGIN
   END IF;
 END $$;
 
--- Names this server's line of history: the cluster, and its timeline, which every promotion and every recovery to a
--- point in time moves. NULL on a standby, and on managed servers that keep these functions to themselves.
+-- Names this line of history: the database and its `head`, which a restored dump makes anew; the cluster; and its
+-- timeline, which every promotion and every recovery to a point in time moves. NULL on a standby. The last two are left
+-- out on managed servers that keep these functions to themselves.
 CREATE FUNCTION latchkey.lineage() RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  here text;
 BEGIN
   IF pg_is_in_recovery() THEN
     RETURN NULL;
   END IF;
-  RETURN (SELECT c.system_identifier FROM pg_control_system() AS c) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8);
+  here := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) || '/' || 'latchkey.head'::regclass::oid;
+  RETURN here || '/' || (SELECT c.system_identifier FROM pg_control_system() AS c) || '/'
+    || left(pg_walfile_name(pg_current_wal_lsn()), 8);
 EXCEPTION WHEN feature_not_supported OR insufficient_privilege OR undefined_function THEN
-  RETURN NULL;
+  RETURN here;
 END $$;
 
 -- Deletes at most `most` events that were superseded longer ago than `keep` (24 hours at least); returns how many.
