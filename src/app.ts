@@ -11,7 +11,7 @@ import { defaultCatalogue } from './domain/default-catalogue.js';
 import { KeyTags } from './domain/key-tag.js';
 import { type MethodCatalogue, parseCatalogue } from './domain/method-catalogue.js';
 import { mintRawKey } from './domain/raw-key.js';
-import { CleanupStack } from './lifecycle.js';
+import { CleanupStack, whenForced } from './lifecycle.js';
 import { PrometheusMetrics } from './observability/prometheus-metrics.js';
 import { systemClock } from './observability/system-clock.js';
 import { systemTimers } from './observability/system-timers.js';
@@ -19,6 +19,7 @@ import type { Logger } from './ports/logger.js';
 import type { Metrics, ReloadOutcome } from './ports/metrics.js';
 import { ALL_PROTECTIONS, type Protections } from './ports/protections.js';
 import type { Tracing } from './ports/tracing.js';
+import { within } from './ports/within.js';
 import { AppKeyService } from './service/app-keys.js';
 import { createAuthorizer } from './service/authorize.js';
 import type { Authorizer } from './service/authorizer.js';
@@ -69,6 +70,11 @@ export interface AppParts {
   readonly nodeVersion: string;
   /** Metrics of other processes, to be shown as one with this one's; see `App.metricsSnapshot`. */
   readonly otherMetrics?: () => Promise<readonly MetricsSnapshot[]>;
+  /**
+   * Present where other processes serve gRPC in place of this one: is given what tells whether any of them does, which
+   * readiness then follows.
+   */
+  readonly grpcElsewhere?: (mark: (serving: boolean) => void) => void;
   /** Tests only: rules of the protocol to leave out, to show that they matter. Nothing in the configuration sets it. */
   readonly protections?: Protections;
 }
@@ -157,6 +163,8 @@ async function start(config: Config, parts: AppParts, registry: Registry, stack:
   const core = await startCore(base, database, catalogue);
   const rules = await startRoutes(base, catalogue);
   const { grpc, admin } = await startGrpc(base, core, rules);
+  if (parts.grpcElsewhere) parts.grpcElsewhere((serving) => readiness.mark('grpc', serving));
+  else readiness.mark('grpc', true);
   const http = await startHttp(base, core, rules);
   // Unwound first: whoever routes traffic here learns of the end before anything closes.
   stack.defer('readiness', () => readiness.drain());
@@ -250,12 +258,6 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
   const { config, logger, metrics, stack, protections } = base;
   const { runner, coherenceRunner } = database;
   const history = new PostgresHistory(coherenceRunner, logger);
-  const watch = new WatchRevocations({
-    log: new PostgresRevocationLog(runner),
-    timers: systemTimers,
-    metrics,
-  });
-
   // The caches need the lease and the lease needs the caches: the lease learns of them by this list, before it starts.
   const controls: ConstructorParameters<typeof Invalidation>[0][number][] = [];
   const lease = new LeaseDriver({
@@ -273,6 +275,13 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
     timers: systemTimers,
     metrics,
     logger,
+  });
+
+  const watch = new WatchRevocations({
+    log: new PostgresRevocationLog(runner),
+    lease,
+    timers: systemTimers,
+    metrics,
   });
 
   // Outermost first: memory under a lease, reads of one turn together, each statement measured, PostgreSQL.
@@ -324,6 +333,7 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
     logger,
     protections,
   });
+  stack.defer('barrier', () => barrier.close());
   const registry = new PostgresKeyRegistry(runner);
   const tags = config.keyTagSecrets.length > 0 ? new KeyTags(config.keyTagSecrets) : null;
   const mint = tags === null ? mintRawKey : () => tags.mint();
@@ -339,13 +349,8 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
     requiredTags: config.keyTagRequired ? tags : null,
   });
 
-  await Promise.race([
-    lease.leased,
-    new Promise<void>((resolve) => {
-      systemTimers.after(FIRST_LEASE_PATIENCE_MS, resolve);
-    }),
-  ]);
-  base.readiness.mark('lease', true);
+  const leased = lease.leased.then(() => base.readiness.mark('lease', true));
+  await within(systemTimers, FIRST_LEASE_PATIENCE_MS, leased, () => base.readiness.doWithout('lease'));
   return {
     authorizer,
     keys: new KeyService({ registry, barrier, logger, mintRawKey: mint, maxActiveKeys: config.maxActiveKeys }),
@@ -405,7 +410,7 @@ async function startGrpc(
       tracing: base.tracing,
     });
     stack.defer(name, async (forced) => {
-      forced.addEventListener('abort', () => void server.drain(0), { once: true });
+      whenForced(forced, () => void server.drain(0));
       await server.drain(config.drainMs);
     });
     const bound: string[] = [];
@@ -435,7 +440,6 @@ async function startGrpc(
           [config.adminAddress],
           'admin listener',
         );
-  readiness.mark('grpc', true);
   return { grpc, admin: admin[0] ?? null };
 }
 
@@ -476,7 +480,7 @@ async function startMetrics(
         : AggregatorRegistry.aggregate([await registry.getMetricsAsJSON(), ...(await others())] as object[]);
     return { contentType: registry.contentType, body: await shown.metrics() };
   };
-  const app = createMetricsApp({ metricsText, readiness, tls: httpTls(base.tls, false) });
+  const app = createMetricsApp({ metricsText, readiness, logger: base.logger, tls: httpTls(base.tls, false) });
   return await listen(base, app, config.metricsAddress, 'metrics listener');
 }
 
@@ -513,7 +517,7 @@ async function listen(base: Foundation, app: FastifyInstance, address: ListenAdd
   });
   base.stack.defer(name, async (forced) => {
     closing = true;
-    forced.addEventListener('abort', () => app.server.closeAllConnections(), { once: true });
+    whenForced(forced, () => app.server.closeAllConnections());
     await app.close();
   });
   await clearSocketFiles([address]);

@@ -9,6 +9,12 @@ import type { Timers } from './ports/clock.js';
  */
 export type Cleanup = (forced: AbortSignal) => Awaitable<void>;
 
+/** Calls `cut` as soon as force is used: now, if it is already. */
+export function whenForced(forced: AbortSignal, cut: () => void): void {
+  if (forced.aborted) cut();
+  else forced.addEventListener('abort', cut, { once: true });
+}
+
 /** How long, in ms, one cleanup may still take after it was told to use force. */
 export const FORCED_CLEANUP_MS = 1000;
 
@@ -114,8 +120,7 @@ export class CleanupStack {
       onForce = () => {
         cancel = this.timers.after(FORCED_CLEANUP_MS, () => reject(new Error('did not close in time')));
       };
-      if (forced.aborted) onForce();
-      else forced.addEventListener('abort', onForce, { once: true });
+      whenForced(forced, onForce);
     });
     try {
       // In an async function, so that a synchronous throw is a rejection too.

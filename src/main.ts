@@ -36,7 +36,7 @@ process.on('uncaughtException', (error, origin) => {
   jsonLogger('error', log).error('the process is broken and ends', { origin, error });
   end(CRASHED);
 });
-// A reader that goes away, as in `latchkey keys list | head`, is no reason to crash.
+// A reader that goes away, as in `latchkey keys list | head`, is no reason for a crash with its message.
 process.stdout.on('error', () => end(CRASHED));
 
 const context: CliContext = {
@@ -55,7 +55,11 @@ const context: CliContext = {
     ? {
         send: (message) => void process.send?.(message),
         onMessage: (listener) => void process.on('message', listener),
-        onDisconnect: (listener) => void process.on('disconnect', listener),
+        onDisconnect(listener) {
+          // Node.js would end this process at once: calls in flight would be cut, and the lease waited out.
+          if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
+          process.on('disconnect', listener);
+        },
       }
     : null,
 };

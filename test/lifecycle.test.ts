@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CleanupStack, FORCED_CLEANUP_MS, StoppedWhileStarting } from '../src/lifecycle.js';
+import { CleanupStack, FORCED_CLEANUP_MS, StoppedWhileStarting, whenForced } from '../src/lifecycle.js';
 import { ManualTimers } from './support/manual-timers.js';
 
 function stackWithLog() {
@@ -9,11 +9,7 @@ function stackWithLog() {
 }
 
 /** A cleanup that ends only when it is told to use force. */
-const untilForced = (forced: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    if (forced.aborted) resolve();
-    forced.addEventListener('abort', () => resolve());
-  });
+const untilForced = (forced: AbortSignal) => new Promise<void>((resolve) => whenForced(forced, resolve));
 
 describe('a cleanup stack', () => {
   it('closes last in, first out, one after the other', async () => {

@@ -1,6 +1,6 @@
 import { parseKeyName } from '../domain/key-name.js';
 import { isPermissionName, type PermissionSet, permissionSet } from '../domain/permissions.js';
-import { parseDateTime } from '../transport/http/date-time.js';
+import { DATE_TIME_MAX_MS, parseDateTime } from '../transport/http/date-time.js';
 import { keyView } from '../transport/http/key-view.js';
 import type { CliContext } from './cli-context.js';
 import { CliFailure } from './cli-failure.js';
@@ -55,6 +55,7 @@ function parseExpiry(text: string, nowMs: number): number {
       '--expires must be a date-time like 2030-01-31T00:00:00Z, or a duration like 30d',
     );
   }
+  if (expiresAtMs > DATE_TIME_MAX_MS) throw new CliFailure(ExitCode.USAGE, '--expires must be before the year 10000');
   if (expiresAtMs <= nowMs) throw new CliFailure(ExitCode.USAGE, '--expires must be in the future');
   return expiresAtMs;
 }

@@ -53,9 +53,11 @@ export async function withStore<T>(
     const parts = { clock: context.clock, timers: systemTimers, metrics, logger };
     const runner = new QueryRunner({ pool, ...parts });
     const tags = config.keyTagSecrets.length > 0 ? new KeyTags(config.keyTagSecrets) : null;
+    const barrier = new RevocationBarrier({ history: new PostgresHistory(runner, logger), ...parts });
+    cleanups.defer('barrier', () => barrier.close());
     const keys = new KeyService({
       registry: new PostgresKeyRegistry(runner),
-      barrier: new RevocationBarrier({ history: new PostgresHistory(runner, logger), ...parts }),
+      barrier,
       logger,
       mintRawKey: tags === null ? mintRawKey : () => tags.mint(),
       maxActiveKeys: config.maxActiveKeys,

@@ -5,6 +5,7 @@ import { Failure } from '../domain/failure.js';
 import type { CleanupStack } from '../lifecycle.js';
 import { systemTimers } from '../observability/system-timers.js';
 import type { Logger } from '../ports/logger.js';
+import { pause } from '../ports/pause.js';
 import { startEmbeddedPostgres } from '../store/embedded/embedded-postgres.js';
 import { seedWorkflows } from '../store/embedded/seed.js';
 import { assertSchemaKnown, migrate } from '../store/postgres/migrate.js';
@@ -72,9 +73,7 @@ async function openEmbedded(
       } else if (attempt === ATTEMPTS) {
         throw error;
       }
-      await new Promise<void>((resolve) => {
-        systemTimers.after(PAUSE_MS, resolve);
-      });
+      await pause(systemTimers, PAUSE_MS);
     }
   }
 }

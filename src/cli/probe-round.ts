@@ -4,6 +4,7 @@ import { Decision } from '../gen/latchkey/v1/decision.js';
 import { systemTimers } from '../observability/system-timers.js';
 import type { Clock } from '../ports/clock.js';
 import type { Actor } from '../ports/key-registry.js';
+import { pause } from '../ports/pause.js';
 import type { KeyService } from '../service/keys.js';
 import { call } from './ask-sidecar.js';
 import type { ProbeRecord, RoundOutcome } from './probe-record.js';
@@ -92,9 +93,7 @@ async function waitForRefusal(parts: ProbeRoundParts, target: ProbeTarget, key: 
   const endMs = parts.clock.monotonicMs() + VIOLATION_WATCH_MS;
   while (parts.clock.monotonicMs() < endMs) {
     if ((await ask(parts, target, key)) === 'deny') return true;
-    await new Promise<void>((resolve) => {
-      systemTimers.after(VIOLATION_PAUSE_MS, resolve);
-    });
+    await pause(systemTimers, VIOLATION_PAUSE_MS);
   }
   return false;
 }

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { backoffMs } from './backoff.js';
-import type { Decision, Question } from './decision.js';
+import { type Decision, type Question, requestOf } from './decision.js';
 import type { Endpoints } from './endpoints.js';
 import { firstToAbort } from './first-to-abort.js';
 import { type CallOptions, checkDeadline, DEADLINE_MS } from './options.js';
@@ -142,7 +142,8 @@ export class LastingDecisionStream implements DecisionStream {
 }
 
 /** A question that the server would not take ends the stream for all, so it is not sent. */
-function checkFields({ key, workflowId = '', method }: Question): void {
+function checkFields(question: Question): void {
+  const { key, workflowId, method } = requestOf(question);
   for (const field of [key, workflowId, method]) {
     if (Buffer.byteLength(field) > FIELD_BYTES_MAX) {
       throw new UndecidedError('INVALID_ARGUMENT', `a field holds at most ${FIELD_BYTES_MAX} bytes`);

@@ -49,7 +49,8 @@ export interface Decision {
 
 /** A question as it is sent. */
 export function requestOf({ key, workflowId = '', method }: Question): AuthorizeRequest {
-  return { key, workflowId, method };
+  // Callers without types pass what they have, a missing header for example: it is asked as nothing, and denied.
+  return { key: key ?? '', workflowId: workflowId ?? '', method: method ?? '' };
 }
 
 /** Reads an answer. Whatever this version does not know denies. */

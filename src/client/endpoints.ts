@@ -67,10 +67,11 @@ export class Endpoints {
         return await once(attempt, this.choose(tried).stub, leftMs, [this.closed.signal, signal]);
       } catch (error) {
         throwIfGivenUp(signal);
-        const reached = this.endpoints.some(({ connected }) => connected);
+        const connected = this.endpoints.some((endpoint) => endpoint.connected);
+        const reached = connected || isAnswer(error);
         if (reached || !isDeadlineExceeded(error)) known = error;
         const waitMs = backoffMs(tried + 1, RETRY_BASE_MS, RETRY_MAX_MS);
-        if (this.maxAttempts === 1 || reached) counted++;
+        if (this.maxAttempts === 1 || connected) counted++;
         const again = counted < this.maxAttempts && endMs - monotonicMs() > waitMs;
         if (!again || !mayTryAgain(error) || this.closed.signal.aborted) throw this.undecided(known ?? error, reached);
         await pause(waitMs, signal);
@@ -122,6 +123,11 @@ function mayTryAgain(error: unknown): boolean {
 
 function isDeadlineExceeded(error: unknown): boolean {
   return isServiceError(error) && error.code === status.DEADLINE_EXCEEDED;
+}
+
+/** Whether a server said so. Only its own refusals come with details; what gRPC finds out here has none. */
+function isAnswer(error: unknown): boolean {
+  return isServiceError(error) && (error.metadata?.get('grpc-status-details-bin') ?? []).length > 0;
 }
 
 function throwIfGivenUp(signal: AbortSignal | undefined): void {

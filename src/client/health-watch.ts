@@ -1,8 +1,7 @@
-import type { Client, ClientReadableStream } from '@grpc/grpc-js';
+import type { Client, ClientReadableStream, StatusObject } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
 import { backoffMs } from './backoff.js';
 import { after } from './timing.js';
-import { isServiceError } from './undecided-error.js';
 
 /** What is known of a server: nothing yet (or it has no health service), or what it says. */
 export type HealthState = 'unknown' | 'serving' | 'not-serving';
@@ -47,15 +46,13 @@ export class HealthWatch {
       this.failures = 0;
       this.state = serving ? 'serving' : 'not-serving';
     });
-    stream.on('error', (error: unknown) => {
-      if (this.closed) return;
-      // A server without the service is taken as it is; one that cannot be reached is not serving.
-      const unimplemented = isServiceError(error) && error.code === status.UNIMPLEMENTED;
-      this.state = unimplemented ? 'unknown' : 'not-serving';
-      if (!unimplemented) this.retry();
-    });
-    stream.on('end', () => {
-      if (!this.closed) this.retry();
+    // How it ended is told by the status; gRPC requires a listener of errors all the same.
+    stream.on('error', () => {});
+    stream.on('status', ({ code }: StatusObject) => {
+      if (this.closed || this.stream !== stream) return;
+      // A server without the service is taken as it is; one that cannot be reached, or ends the watch, is not serving.
+      this.state = code === status.UNIMPLEMENTED ? 'unknown' : 'not-serving';
+      if (code !== status.UNIMPLEMENTED) this.retry();
     });
   }
 

@@ -30,6 +30,8 @@ const SOONEST_TICK_MS = 1;
  */
 export class LeaseDriver implements Lease {
   private readonly machine: LeaseMachine;
+  /** Of the call whose failure is being dealt with. */
+  private lastError: unknown = null;
   private readonly departures = new Set<Promise<void>>();
   private cancelTimer: CancelTimer = () => {};
   private timerDueMs = Number.POSITIVE_INFINITY;
@@ -168,7 +170,9 @@ export class LeaseDriver implements Lease {
       (value) => this.run(answered(value)),
       (error: unknown) => {
         this.parts.logger.debug('a coherence call failed', { error });
+        this.lastError = error;
         this.run(this.machine.failed(call, this.now()));
+        this.lastError = null;
       },
     );
   }
@@ -205,6 +209,7 @@ export class LeaseDriver implements Lease {
       logger.warn('the lease could not be renewed; decisions read the database once it is over', {
         outcome: action.outcome,
         detail: action.detail,
+        ...(this.lastError === null ? {} : { error: this.lastError }),
       });
     }
     this.troubled = true;

@@ -47,7 +47,6 @@ export interface LeaseOptions {
 
 /** A renewal under way: step 1 (`writing`), then step 2 (`reading`). */
 interface Attempt {
-  readonly number: number;
   /** Both clocks before step 1 was sent. */
   readonly startedAt: ClockReading;
   stage: 'writing' | 'reading';
@@ -241,7 +240,7 @@ export class LeaseMachine {
   failed(call: CallId, now: ClockReading): LeaseAction[] {
     const actions: LeaseAction[] = [];
     if (this.attempt?.call === call) {
-      this.attemptFailed(now, 'the database did not answer', actions);
+      this.attemptFailed(now, 'the database did not answer, or refused', actions);
       this.followHint(now, actions);
     } else if (this.hintRead === call) {
       this.hintRead = null;
@@ -295,15 +294,14 @@ export class LeaseMachine {
       this.id = this.options.nextId();
       this.attemptNumber = 0;
     }
-    const number = ++this.attemptNumber;
     const renewal: Renewal = {
       sidecarId: this.id,
-      attempt: number,
+      attempt: ++this.attemptNumber,
       leaseMs: this.options.leaseMs + this.options.lossMs,
       position: this.applied,
     };
     const call = ++this.lastCall;
-    this.attempt = { number, startedAt: now, stage: 'writing', call, renewal };
+    this.attempt = { startedAt: now, stage: 'writing', call, renewal };
     actions.push({ kind: this.registered ? 'renew' : 'register', call, renewal });
   }
 

@@ -31,7 +31,7 @@ const GREW_UP_MS = 60_000;
  *   and caches. A revocation waits for all of them.
  * - Connections, not calls, are spread over the workers: a client with one HTTP/2 connection uses one worker.
  * - A worker that dies is replaced. Its lease is waited out by the first revocation after its death.
- * - `/metrics` shows all processes as one.
+ * - `/metrics` shows all processes as one, and `/readyz` answers 200 while at least one worker serves.
  */
 export function createFleet(config: Config, parts: AppParts): App {
   const fleet = new Fleet(config, parts);
@@ -46,6 +46,9 @@ export function createFleet(config: Config, parts: AppParts): App {
 class Fleet {
   readonly app: App;
   private readonly workers = new Set<Worker>();
+  /** Those of them that serve. */
+  private readonly ready = new Set<Worker>();
+  private markServing: (serving: boolean) => void = () => {};
   private databaseUrls: { readonly url: string; readonly listenUrl: string } | null = null;
   private grpc: readonly string[] = [];
   private stopping = false;
@@ -59,7 +62,13 @@ class Fleet {
   ) {
     this.app = createApp(
       { ...config, grpcAddresses: [], workers: 1 },
-      { ...parts, otherMetrics: () => this.snapshots() },
+      {
+        ...parts,
+        otherMetrics: () => this.snapshots(),
+        grpcElsewhere: (mark) => {
+          this.markServing = mark;
+        },
+      },
     );
   }
 
@@ -109,12 +118,16 @@ class Fleet {
         if (message.kind !== 'ready') return;
         cancel();
         this.grpc = message.grpc;
+        this.ready.add(worker);
+        this.markServing(true);
         this.parts.logger.info('worker is ready', { worker: worker.process.pid });
         resolve();
       });
       worker.once('exit', (code, signal) => {
         cancel();
         this.workers.delete(worker);
+        this.ready.delete(worker);
+        this.markServing(this.ready.size > 0);
         reject(new Error(`worker ${worker.process.pid} ended with ${signal ?? code}`));
         if (!this.stopping) this.replace(worker, systemClock.monotonicMs() - bornAtMs, signal ?? String(code));
       });
@@ -146,7 +159,8 @@ class Fleet {
   }
 
   private async snapshots(): Promise<readonly MetricsSnapshot[]> {
-    const all = await Promise.all([...this.workers].map((worker) => this.snapshot(worker)));
+    // One that starts has no lease yet, and would make the whole look as if it had none.
+    const all = await Promise.all([...this.ready].map((worker) => this.snapshot(worker)));
     return all.filter((snapshot): snapshot is MetricsSnapshot => snapshot !== null);
   }
 

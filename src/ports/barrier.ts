@@ -26,8 +26,9 @@ export interface ConfirmedCommit {
 export interface Barrier {
   /**
    * Call only after COMMIT was confirmed. Resolves once no sidecar can answer from memory with anything older than the
-   * commit. Rejects with a `Failure` `unconfirmed` when that could not be proven (database lost, wait too long): the
-   * change stands, and the call can be repeated.
+   * commit: at the latest when the longest lease has run out that a sidecar had at that time (a minute by the bounds of
+   * the configuration, an hour more with `serve-cached`). Rejects with a `Failure` `unconfirmed` when the sidecars could
+   * not be read: the change stands, and the call can be repeated.
    */
   confirm(commit: ConfirmedCommit): Promise<Receipt>;
   /** As `confirm`, but gives up silently after `atMostMs`: for creations. Never rejects. `true`: proven. */

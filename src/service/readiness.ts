@@ -12,6 +12,7 @@ export type ReadinessReport = Readonly<Record<string, boolean>>;
  */
 export class Readiness {
   private readonly state = new Map<Component, boolean>();
+  private readonly dispensable = new Set<Component>();
   private readonly listeners = new Set<(ready: boolean) => void>();
   private draining = false;
 
@@ -21,7 +22,7 @@ export class Readiness {
 
   /** Reports whether all components are proven and the process is not draining. */
   get ready(): boolean {
-    return !this.draining && [...this.state.values()].every(Boolean);
+    return !this.draining && [...this.state].every(([component, proven]) => proven || this.dispensable.has(component));
   }
 
   /** Each component, and `draining`. */
@@ -33,6 +34,11 @@ export class Readiness {
   mark(component: Component, proven: boolean): void {
     if (!this.state.has(component)) throw new RangeError(`no component ${component}`);
     this.change(() => this.state.set(component, proven));
+  }
+
+  /** Has the process take traffic although this component is not proven; the report goes on to say so. */
+  doWithout(component: Component): void {
+    this.change(() => this.dispensable.add(component));
   }
 
   /** Ends readiness for good: the process is about to stop. */

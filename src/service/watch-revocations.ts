@@ -2,7 +2,9 @@ import { Failure } from '../domain/failure.js';
 import type { HistoryEvent } from '../domain/history-event.js';
 import type { CacheControl } from '../ports/cache-control.js';
 import type { Timers } from '../ports/clock.js';
+import { type Lease, NO_LEASE } from '../ports/lease.js';
 import type { Metrics } from '../ports/metrics.js';
+import { pause } from '../ports/pause.js';
 import type { RevocationLog, RevocationPage } from '../ports/revocation-log.js';
 import { RecentEvents } from './recent-events.js';
 import type { RevocationWatch, WatchMessage, WatchRequest } from './revocation-watch.js';
@@ -29,6 +31,8 @@ const SEQUENCE_MAX = 2n ** 63n - 1n;
 /** What {@link WatchRevocations} is made of. */
 export interface WatchRevocationsParts {
   readonly log: RevocationLog;
+  /** Held: this sidecar hears of every revocation in time. */
+  readonly lease: Pick<Lease, 'held'>;
   readonly timers: Timers;
   readonly metrics: Metrics;
   /** Defaults to {@link RECENT_EVENTS_MAX}. */
@@ -48,7 +52,8 @@ interface Place {
  *
  * A watcher holds nothing but its place in the history. It takes the event after its place from the shared
  * {@link RecentEvents}, and from the log when it is not there; it sends a sequence only after everything up to it. So a
- * feed that stands still (no lease, no database) delays messages, and can neither lose nor double one.
+ * feed that stands still (no lease, no database) delays messages, and can neither lose nor double one. It sends no sign
+ * of life then: a revocation may have been confirmed that it has not heard of, and whoever listens must learn of that.
  *
  * - Revocations are `key-revoked` and `key-deleted`. An expiry, also one brought forward by a rotation, is none.
  * - A change that cannot be told as revocations of named keys ends the watch with `history-pruned`: whoever holds keys
@@ -122,7 +127,10 @@ export class WatchRevocations implements RevocationWatch, CacheControl {
           } else await bell.wait(signal);
         }
         // After each step, so that events of other accounts do not put off the sign of life.
-        if (heartbeat.due) yield heartbeat.at(place);
+        if (heartbeat.due) {
+          if (this.parts.lease.held() === NO_LEASE) heartbeat.skip();
+          else yield heartbeat.at(place);
+        }
       }
     } finally {
       this.bells.delete(bell);
@@ -170,7 +178,7 @@ export class WatchRevocations implements RevocationWatch, CacheControl {
         throw pruned();
       }
       // Not passed on as `unavailable`: a client would resume by number alone, and could be in another history.
-      await this.pause(VERIFY_RETRY_MS, signal);
+      await pause(this.parts.timers, VERIFY_RETRY_MS, signal);
     }
     if (!signal.aborted) throw pruned();
   }
@@ -187,18 +195,6 @@ export class WatchRevocations implements RevocationWatch, CacheControl {
       if (next === undefined) this.reads--;
       else next();
     }
-  }
-
-  private pause(delayMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        cancel();
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      const cancel = this.parts.timers.after(delayMs, wake);
-      signal.addEventListener('abort', wake, { once: true });
-    });
   }
 
   private ringAll(): void {
@@ -245,13 +241,18 @@ class Heartbeat {
 
   /** Passes a message through and counts the silence from now. */
   after(message: WatchMessage): WatchMessage {
+    this.skip();
+    return message;
+  }
+
+  /** Counts the silence from now, as if something had been sent. */
+  skip(): void {
     this.cancel();
     this.due = false;
     this.cancel = this.timers.after(HEARTBEAT_MS, () => {
       this.due = true;
       this.bell.ring();
     });
-    return message;
   }
 
   stop(): void {

@@ -84,7 +84,8 @@ const UNNAMED: Named = { kind: 'named', value: '' };
  * Reads key, method and workflow out of a proxied request. Pure; never throws.
  *
  * **Key**: the token of `Authorization: Bearer`, else `X-Api-Key`. Both may be given when they hold the same key.
- * Either of them twice, or two different keys, deny. `Authorization` of another scheme is not a key.
+ * Either of them twice, or two different keys, deny; proxies join repeated headers with a comma. `Authorization` of
+ * another scheme is not a key.
  *
  * **Method and workflow**, each from the first source that names it:
  * 1. the proxy's per-route context extensions;
@@ -106,7 +107,7 @@ export function extract(request: ProxiedRequest, rules: ExtractionRules): Extrac
 
   for (const [anyCaseName, value] of request.headers) {
     const name = anyCaseName.toLowerCase();
-    if (name === 'authorization') authorization = add(authorization, value);
+    if (name === 'authorization') authorization = addAuthorization(authorization, value);
     else if (name === 'x-api-key') apiKey = add(apiKey, value);
     else if (METHOD_OVERRIDES.has(name)) overridden = true;
     else if (name.startsWith('x') && name.replaceAll('_', '-').startsWith(OWN_HEADER)) {
@@ -137,14 +138,27 @@ export function extract(request: ProxiedRequest, rules: ExtractionRules): Extrac
   };
 }
 
+const BEARER = /^bearer(?: |$)/i;
+// A token of RFC 9110, and nothing or a space after it.
+const SCHEME = /^\s*[\w!#$%&'*+.^`|~-]+(?:\s|$)/;
+
 function add(found: Found, value: string): Found {
   return found === null && !value.includes(',') ? value : REPEATED;
+}
+
+/**
+ * Parameters of some schemes (Digest, AWS4-HMAC-SHA256) have commas between them. What follows a comma is the next
+ * header only when it begins with a scheme of its own: a word and a space, where a parameter is a word and `=`.
+ */
+function addAuthorization(found: Found, value: string): Found {
+  const [, ...rest] = value.split(',');
+  return found === null && !rest.some((part) => SCHEME.test(part)) ? value : REPEATED;
 }
 
 /** The token of an `Authorization` header, `null` when it is of another scheme, `REPEATED` when it is not one token. */
 function bearerOf(authorization: string | typeof REPEATED): Found {
   if (authorization === REPEATED) return REPEATED;
-  if (!/^bearer(?: |$)/i.test(authorization)) return null;
+  if (!BEARER.test(authorization)) return null;
   return authorization.slice('bearer'.length).replace(/^ +/, '');
 }
 

@@ -64,6 +64,8 @@ describe('the command line', () => {
     [['keys', 'create', 'x', '--account', 'a', '--expires', 'tomorrow'], '--expires must be'],
     [['keys', 'create', 'x', '--account', 'a', '--expires', '2029-12-31T23:59:59Z'], 'in the future'],
     [['keys', 'create', 'x', '--account', 'a', '--expires', '0'], 'in the future'],
+    [['keys', 'create', 'x', '--account', 'a', '--expires', '99999999d'], 'before the year 10000'],
+    [['keys', 'create', `nk_live_${'0a'.repeat(32)}`, '--account', 'a'], 'must not hold an API key'],
     [['keys', 'rotate', 'id', '--overlap', 'long'], '--overlap must be'],
     [['keys', 'rotate', 'id', '--overlap', '8d'], 'at most 7d'],
     [['check', 'k', 'w', 'm', '--tls-cert', 'a.pem'], 'go together'],

@@ -155,6 +155,13 @@ describe('authorizeStream', () => {
     expect(surfaces(authorizer)).toEqual(['stream', 'stream']);
   });
 
+  it('asks for a caller without types that has no key, and passes the denial on', async () => {
+    const { stream, authorizer } = await start();
+    const key = undefined as unknown as string;
+    authorizer.answer('m', ({ key: asked }) => authorizer.verdict(asked === '' ? 3 : 1));
+    expect((await stream.ask({ ...QUESTION, key })).allowed).toBe(false);
+  });
+
   it('lets a question that cannot be decided fail alone, though it ends the stream', async () => {
     const { stream, authorizer } = await start();
     authorizer.answer('shed', () => {

@@ -1,4 +1,4 @@
-import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
+import { type ClientUnaryCall, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Attempt, Endpoints } from '../../src/client/endpoints.js';
 import type { LatchkeyClientOptions } from '../../src/client/index.js';
@@ -15,7 +15,7 @@ afterEach(() => {
 });
 
 function grpcError(code: status, details: string): ServiceError {
-  return Object.assign(new Error(details), { code, details }) as unknown as ServiceError;
+  return Object.assign(new Error(details), { code, details, metadata: new Metadata() });
 }
 
 /** Sidecars without a network, all of them reachable or none. */
@@ -104,6 +104,14 @@ describe('a call', () => {
       code: 'DEADLINE_EXCEEDED',
       message: 'DEADLINE_EXCEEDED: too late',
     });
+  });
+
+  it('is not said to be without a connection when it was answered, whatever became of the connection since', async () => {
+    const { endpoints } = endpointsOf();
+    const answer = grpcError(status.UNAVAILABLE, 'the database is away');
+    answer.metadata.set('grpc-status-details-bin', Buffer.from([8, 14]));
+    const { attempt } = failingWith(() => answer);
+    expect(await outcome(endpoints.call(attempt))).toMatchObject({ message: 'UNAVAILABLE: the database is away' });
   });
 
   it('is tried so often and no more when a sidecar is reached', async () => {

@@ -216,9 +216,9 @@ describe('several sidecars', () => {
   });
 
   it('says at its deadline why, where nobody can be reached', async () => {
-    const client = clientOf(['127.0.0.1:1', '127.0.0.1:2'], { deadlineMs: 2_000 });
+    const client = clientOf(['127.0.0.1:1', '127.0.0.1:2'], { deadlineMs: 300 });
     await expect(client.authorize(QUESTION)).rejects.toMatchObject({
-      code: 'UNAVAILABLE',
+      name: 'UndecidedError',
       message: expect.stringContaining('no connection to 127.0.0.1:1 or 127.0.0.1:2: '),
     });
   });

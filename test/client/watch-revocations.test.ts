@@ -7,6 +7,7 @@ import { SILENCE_MS, watchRevocations } from '../../src/client/watch-revocations
 import { systemTimers } from '../../src/observability/system-timers.js';
 import type { RevocationWatch } from '../../src/service/revocation-watch.js';
 import { WatchRevocations } from '../../src/service/watch-revocations.js';
+import { FakeLease } from '../support/fakes/fake-lease.js';
 import { RecordingMetrics } from '../support/fakes/recording-metrics.js';
 import { closing, startGrpcServer, stopGrpcServers, until } from '../support/grpc.js';
 import { MemoryLog } from '../support/memory-log.js';
@@ -20,7 +21,12 @@ class Deployment {
   private server: Awaited<ReturnType<typeof startGrpcServer>> | null = null;
 
   private sidecar(): WatchRevocations {
-    return new WatchRevocations({ log: this.log, timers: systemTimers, metrics: new RecordingMetrics() });
+    return new WatchRevocations({
+      log: this.log,
+      lease: new FakeLease().grant(),
+      timers: systemTimers,
+      metrics: new RecordingMetrics(),
+    });
   }
 
   async start(port = 0): Promise<string> {

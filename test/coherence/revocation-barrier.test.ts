@@ -107,6 +107,40 @@ describe('a barrier', () => {
     expect(state.receipt?.sidecars.expired).toBe(1);
   });
 
+  it('leaves no timer behind, however long it waits, and looks less often then', async () => {
+    const hourMs = 3_600_000;
+    confirm();
+    await answer(7, row('a', 6, hourMs));
+    let looks = 0;
+    for (let passed = 0; passed < 600_000; passed += 50) {
+      timers.advance(50);
+      await settle();
+      if (history.count('readBarrier') > looks + 1) {
+        looks = history.count('readBarrier') - 1;
+        await answer(7, row('a', 6, hourMs));
+      }
+    }
+    expect(timers.pending).toBeLessThanOrEqual(2);
+    expect(looks).toBeLessThan(1_500);
+  });
+
+  it('has forgotten whom it waited out once it is closed', async () => {
+    const closing = barrier();
+    const receipt = closing.confirm({ committedAtMs: 77 });
+    await answer(7, row('a', 6));
+    timers.advance(WAIT_MS);
+    await receipt;
+    await settle();
+    let closed = false;
+    const done = closing.close().then(() => {
+      closed = true;
+    });
+    await settle();
+    expect(closed).toBe(false);
+    history.last('forget').resolve(undefined);
+    await done;
+  });
+
   it('goes on when a look at the rows fails', async () => {
     const state = confirm();
     await answer(7, row('a', 6));

@@ -126,6 +126,17 @@ describe('the commands, on a database of the platform', async () => {
     expect((await list('--revoked')).map(({ id }) => id)).toContain(key.id);
   });
 
+  it('revoke waits for a sidecar that died, and has forgotten it afterwards', async () => {
+    const dead = new Program(['serve'], { ...FREE_PORTS, DATABASE_URL: database.url, LATCHKEY_SESSION_MODE: 'table' });
+    await dead.ready();
+    dead.kill('SIGKILL');
+    await dead.ended;
+    const key = await create('outlived');
+    const { receipt } = await json<{ receipt: Receipt }>(['keys', 'revoke', key.id], env);
+    expect(receipt.sidecars.expired).toBeGreaterThanOrEqual(1);
+    expect(await database.query('SELECT FROM latchkey.sidecars')).toHaveLength(1);
+  });
+
   it('rotate a key: the old one dies at once, or after the overlap', async () => {
     const key = await create('rotating');
     const second = await json<Key>(['keys', 'rotate', key.id], env);

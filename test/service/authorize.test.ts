@@ -146,6 +146,15 @@ describe('the authorizer', () => {
     });
   });
 
+  it('denies a key that had expired before it was looked up, where no owner has to be', async () => {
+    const { authorizer, clock } = authorizerOver({
+      find: async () => keyRecord({ expiresAtMs: clock.wallMs() }),
+    });
+    expect(await authorizer.authorize('authorize', rawKeyOf(1), '', 'workflows.list')).toMatchObject({
+      reason: Reason.KEY_EXPIRED,
+    });
+  });
+
   it('looks no owner up when another rule decides', async () => {
     const { authorizer } = authorizerOver({
       find: () => keyRecord({ revoked: true }),

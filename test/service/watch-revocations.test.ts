@@ -4,6 +4,7 @@ import type { HistoryEvent, HistoryEventKind } from '../../src/domain/history-ev
 import type { WatchMessage } from '../../src/service/revocation-watch.js';
 import { HEARTBEAT_MS, WatchRevocations } from '../../src/service/watch-revocations.js';
 import { FakeClock } from '../support/fakes/fake-clock.js';
+import { FakeLease } from '../support/fakes/fake-lease.js';
 import { FakeTimers } from '../support/fakes/fake-timers.js';
 import { RecordingMetrics } from '../support/fakes/recording-metrics.js';
 import { settle } from '../support/fakes/settle.js';
@@ -19,14 +20,21 @@ function setUp(recentEvents?: number) {
   const log = new MemoryLog();
   const timers = new FakeTimers(new FakeClock());
   const metrics = new RecordingMetrics();
-  const watch = new WatchRevocations({ log, timers, metrics, ...(recentEvents === undefined ? {} : { recentEvents }) });
+  const lease = new FakeLease().grant();
+  const watch = new WatchRevocations({
+    log,
+    lease,
+    timers,
+    metrics,
+    ...(recentEvents === undefined ? {} : { recentEvents }),
+  });
   /** Commits and applies, as the sidecar does in the ordinary case. */
   const revoke = (keyId: string, accountId?: string): HistoryEvent => {
     const event = log.revoke(keyId, accountId);
     watch.apply(event);
     return event;
   };
-  return { log, timers, metrics, watch, revoke };
+  return { log, lease, timers, metrics, watch, revoke };
 }
 
 /** Reads a watch to its end in the background. */
@@ -278,6 +286,23 @@ describe('heartbeats', () => {
     expect(watcher.messages).toEqual(Array(3).fill({ sequence: 1n, revocation: null }));
   });
 
+  it('are not sent while there is no lease: a revocation may be confirmed that this sidecar has not heard of', async () => {
+    const { lease, log, watch, timers } = setUp();
+    log.revoke('a');
+    const watcher = follow(watch, 1n);
+    await rest();
+    lease.lose();
+    for (let beat = 0; beat < 3; beat++) {
+      timers.advance(HEARTBEAT_MS);
+      await rest();
+    }
+    expect(watcher.messages).toHaveLength(1);
+    lease.grant();
+    timers.advance(HEARTBEAT_MS);
+    await rest();
+    expect(watcher.messages).toHaveLength(2);
+  });
+
   it('are not put off by events of other accounts', async () => {
     const { watch, revoke, timers } = setUp();
     const watcher = follow(watch, 0n, 'account-a');
@@ -396,7 +421,7 @@ describe('leaving', () => {
         gauge = read;
       },
     });
-    const counted = new WatchRevocations({ log: new MemoryLog(), timers, metrics });
+    const counted = new WatchRevocations({ log: new MemoryLog(), lease: new FakeLease().grant(), timers, metrics });
     const watchers = [follow(counted, 0n), follow(counted, 0n)];
     await rest();
     expect(gauge()).toBe(2);

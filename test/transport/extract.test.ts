@@ -133,6 +133,13 @@ describe('the key', () => {
     expect(readKey(['x-api-key', ''])).toMatchObject({ key: '', keyPresented: false });
   });
 
+  test.each([
+    'Digest username="u", realm="r", uri="/a,b"',
+    'AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host;x-amz-date, Signature=fe',
+  ])('is read beside an Authorization of another scheme with commas in it: %s', (authorization) => {
+    expect(readKey(['authorization', authorization], ['x-api-key', KEY])).toMatchObject({ key: KEY, keyProblem: null });
+  });
+
   test('never goes upstream, wherever it was read from', () => {
     expect(readKey(['authorization', `Bearer ${KEY}`]).headersToRemove).toEqual(['authorization']);
     expect(readKey(['X-Api-Key', KEY]).headersToRemove).toEqual(['x-api-key']);

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { defaultCatalogue } from '../../src/domain/default-catalogue.js';
 import { systemTimers } from '../../src/observability/system-timers.js';
 import type { Timers } from '../../src/ports/clock.js';
@@ -9,6 +9,7 @@ import { type Logger, silentLogger } from '../../src/ports/logger.js';
 import { ROUTES_POLL_MS, type RoutesReload, RoutesWatcher } from '../../src/transport/routes-watcher.js';
 import { FakeClock } from '../support/fakes/fake-clock.js';
 import { FakeTimers } from '../support/fakes/fake-timers.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const A = '- {match: GET /a, method: nodes.list}\n';
 const B = '- {match: GET /b, method: nodes.list}\n';
@@ -101,11 +102,11 @@ describe('a watched routes file', () => {
     await start(timers);
     await writeFile(file, B);
     timers.advance(ROUTES_POLL_MS);
-    await vi.waitFor(() => expect(knows('/b')).toBe(true));
+    await waitUntil('the second file is in force', () => knows('/b'));
     await writeFile(file, A);
-    await vi.waitFor(() => {
+    await waitUntil('the first is in force again', () => {
       timers.advance(ROUTES_POLL_MS);
-      expect(knows('/a')).toBe(true);
+      return knows('/a');
     });
   });
 
@@ -117,10 +118,13 @@ describe('a watched routes file', () => {
     await symlink('..1', join(folder, '..data'));
     await rm(file);
     await symlink(join('..data', 'routes.yaml'), file);
-    await start(systemTimers);
+    // By notification: a look at intervals never comes.
+    await start({
+      after: (delayMs, run) => (delayMs >= ROUTES_POLL_MS ? () => {} : systemTimers.after(delayMs, run)),
+    });
     await symlink('..2', join(folder, '..data_tmp'));
     await rename(join(folder, '..data_tmp'), join(folder, '..data'));
-    await vi.waitFor(() => expect(knows('/b')).toBe(true), { timeout: ROUTES_POLL_MS - 1000, interval: 10 });
+    await waitUntil('the second file is in force', () => knows('/b'));
   });
 
   test('leaves nothing behind when it is stopped', async () => {

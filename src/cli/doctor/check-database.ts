@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { Clock } from '../../ports/clock.js';
+import { answered, CHECK_MS } from './answered.js';
 import { codeOf, type Finding, fail, ok, reasonOf, warn } from './finding.js';
-import { CHECK_MS, within } from './within.js';
 
 /** The oldest major version of PostgreSQL that is tested. */
 const OLDEST_MAJOR = 14;
@@ -35,8 +35,8 @@ export async function withConnection<T>(url: string, use: (client: pg.Client) =>
   // Whatever breaks the connection also rejects what is waiting for it.
   client.on('error', () => {});
   try {
-    await within(client.connect());
-    return await within(use(client));
+    await answered(client.connect());
+    return await answered(use(client));
   } finally {
     // Not awaited: over a dead connection it would never end.
     void client.end().catch(() => {});

@@ -2,8 +2,8 @@ import { access, constants, stat } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import type { ListenAddress } from '../../config.js';
+import { answered } from './answered.js';
 import { codeOf, type Finding, fail, ok, reasonOf } from './finding.js';
-import { within } from './within.js';
 
 /** Tries to bind an address, or finds out who has it. */
 export async function checkListener(variable: string, address: ListenAddress, sidecarRuns: boolean): Promise<Finding> {
@@ -15,7 +15,7 @@ export async function checkListener(variable: string, address: ListenAddress, si
 
 async function checkPort(subject: string, host: string, port: number, sidecarRuns: boolean): Promise<Finding> {
   try {
-    await within(bind(host, port));
+    await answered(bind(host, port));
     return ok(subject, 'free');
   } catch (error) {
     switch (codeOf(error)) {
@@ -61,8 +61,8 @@ async function checkSocket(subject: string, path: string): Promise<Finding> {
   const found = await stat(path).catch(() => null);
   if (found === null) return ok(subject, 'free');
   if (!found.isSocket()) return fail(subject, 'something else than a socket is there', `remove ${path}`);
-  const answered = await within(connects(path)).catch(() => false);
-  return ok(subject, answered ? 'in use' : 'left over from a process that is gone; the next start replaces it');
+  const inUse = await answered(connects(path)).catch(() => false);
+  return ok(subject, inUse ? 'in use' : 'left over from a process that is gone; the next start replaces it');
 }
 
 function connects(path: string): Promise<boolean> {

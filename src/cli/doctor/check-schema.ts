@@ -1,11 +1,11 @@
 import { readSchemaState } from '../../store/postgres/migrate.js';
+import { answered } from './answered.js';
 import { type Finding, fail, ok, reasonOf, warn } from './finding.js';
-import { within } from './within.js';
 
 /** Compares the database's schema with the one of this version. */
 export async function checkSchema(url: string): Promise<Finding> {
   try {
-    const { applied, pending, unknown } = await within(readSchemaState(url));
+    const { applied, pending, unknown } = await answered(readSchemaState(url));
     if (pending.length > 0) return fail('schema', `it lacks ${pending.join(', ')}`, 'run latchkey migrate');
     if (unknown.length > 0) {
       return warn('schema', `it has ${unknown.join(', ')}, which this version does not know`, 'run the newer version');

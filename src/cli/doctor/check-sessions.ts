@@ -1,9 +1,9 @@
 import type { SessionConfig } from '../../config.js';
 import type { Clock } from '../../ports/clock.js';
 import { createSessions } from '../../transport/http/sessions/create-sessions.js';
+import { answered } from './answered.js';
 import { withConnection } from './check-database.js';
 import { codeOf, type Finding, fail, ok, reasonOf, warn } from './finding.js';
-import { within } from './within.js';
 
 /** Tries what the session mode rests on. */
 export async function checkSessions(
@@ -44,9 +44,9 @@ async function checkTable(subject: string, url: string): Promise<Finding> {
 async function checkKeySet(subject: string, url: string): Promise<Finding> {
   const remedy = 'correct LATCHKEY_JWT_JWKS_URL, or let this machine reach it';
   try {
-    const response = await within(fetch(url, { redirect: 'error' }));
+    const response = await answered(fetch(url, { redirect: 'error' }));
     if (!response.ok) return fail(subject, `${url} answers ${response.status}`, remedy);
-    const body: unknown = await within(response.json());
+    const body: unknown = await answered(response.json());
     const keys =
       typeof body === 'object' && body !== null && 'keys' in body && Array.isArray(body.keys) ? body.keys : [];
     if (keys.length === 0) return fail(subject, `${url} holds no keys`, remedy);

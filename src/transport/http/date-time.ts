@@ -1,7 +1,12 @@
 const DATE_TIME = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
+/** The first and the last instant that RFC 3339 can write, whose years have four digits; ms since the Unix epoch. */
+const DATE_TIME_MIN_MS = -62_167_219_200_000;
+export const DATE_TIME_MAX_MS = 253_402_300_799_999;
+
 /**
- * Parses an RFC 3339 date-time into ms since the Unix epoch; `null` for anything else, impossible dates included.
+ * Parses an RFC 3339 date-time into ms since the Unix epoch; `null` for anything else, impossible dates included, and
+ * what could not be written in UTC again: the last hours of the year 9999 west of Greenwich.
  *
  * Digits beyond the millisecond are dropped. A leap second counts as the second after it, as POSIX time has it.
  */
@@ -25,10 +30,14 @@ export function parseDateTime(text: string): number | null {
   if (midnight.getUTCMonth() !== month - 1 || midnight.getUTCDate() !== day) return null;
   const offsetMs = (match[8] === '-' ? -1 : 1) * (offsetHour * 60 + offsetMinute) * 60_000;
   const fractionMs = Math.trunc(Number(`0.${match[7] ?? '0'}`) * 1000);
-  return midnight.getTime() + ((hour * 60 + minute) * 60 + second) * 1000 + fractionMs - offsetMs;
+  const ms = midnight.getTime() + ((hour * 60 + minute) * 60 + second) * 1000 + fractionMs - offsetMs;
+  return ms < DATE_TIME_MIN_MS || ms > DATE_TIME_MAX_MS ? null : ms;
 }
 
-/** Writes ms since the Unix epoch as RFC 3339 in UTC. */
+/**
+ * Writes ms since the Unix epoch as RFC 3339 in UTC. Never throws: what other writers of the database put before the
+ * year 0 or after 9999 is shown as the first or last instant that there is a text for.
+ */
 export function formatDateTime(ms: number): string {
-  return new Date(ms).toISOString();
+  return new Date(Math.min(Math.max(ms, DATE_TIME_MIN_MS), DATE_TIME_MAX_MS)).toISOString();
 }

@@ -240,7 +240,9 @@ function keyChoices(
   if ('problem' in name) errors.push({ field: 'name', pointer: '/name', message: name.problem });
   const expiresAtMs = typeof body.expires_at === 'string' ? parseDateTime(body.expires_at) : null;
   if (typeof body.expires_at === 'string' && (expiresAtMs === null || expiresAtMs <= nowMs)) {
-    errors.push({ field: 'expires_at', pointer: '/expires_at', message: 'must be in the future' });
+    // The schema has seen to the form.
+    const message = expiresAtMs === null ? 'must be before the year 10000' : 'must be in the future';
+    errors.push({ field: 'expires_at', pointer: '/expires_at', message });
   }
   if (body.workflow_id && HALF_PAIR.test(body.workflow_id)) {
     errors.push({ field: 'workflow_id', pointer: '/workflow_id', message: 'must not hold half a surrogate pair' });

@@ -12,6 +12,7 @@ import { WatchRevocations } from '../../../src/service/watch-revocations.js';
 import { authorizationService } from '../../../src/transport/grpc/authorization-service.js';
 import { WATCH_STALL_MS } from '../../../src/transport/grpc/watch-revocations-call.js';
 import { FakeClock } from '../../support/fakes/fake-clock.js';
+import { FakeLease } from '../../support/fakes/fake-lease.js';
 import { FakeTimers } from '../../support/fakes/fake-timers.js';
 import { RecordingMetrics } from '../../support/fakes/recording-metrics.js';
 import {
@@ -34,7 +35,13 @@ const PATH = '/latchkey.v1.AuthorizationService/WatchRevocations';
 async function start(transportTimers: Timers = systemTimers, recentEvents = 10_000) {
   const log = new MemoryLog();
   const metrics = new RecordingMetrics();
-  const watch = new WatchRevocations({ log, timers: systemTimers, metrics, recentEvents });
+  const watch = new WatchRevocations({
+    log,
+    lease: new FakeLease().grant(),
+    timers: systemTimers,
+    metrics,
+    recentEvents,
+  });
   const service = authorizationService({
     authorizer: new FakeAuthorizer(),
     watch,

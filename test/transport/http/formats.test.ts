@@ -99,6 +99,8 @@ describe('parseDateTime', () => {
     '+02030-01-01T00:00:00Z',
     '٢٠٣٠-01-01T00:00:00Z',
     ' 2030-01-01T00:00:00Z',
+    '9999-12-31T23:59:59-00:01',
+    '0000-01-01T00:00:00+00:01',
     'tomorrow',
     '',
   ])('refuses %j', (text) => {
@@ -132,5 +134,16 @@ describe('an entity tag', () => {
     ['tag', false],
   ])('is matched by If-None-Match %s: %s', (header, matches) => {
     expect(matchesEntityTag(header, '"tag"')).toBe(matches);
+  });
+});
+
+describe('formatDateTime', () => {
+  it.each([
+    [8.64e15 + 1, '9999-12-31T23:59:59.999Z'],
+    [Number.POSITIVE_INFINITY, '9999-12-31T23:59:59.999Z'],
+    [253_402_300_800_000, '9999-12-31T23:59:59.999Z'],
+    [-1e15, '0000-01-01T00:00:00.000Z'],
+  ])('shows %d, which another writer may have stored, as %s', (ms, text) => {
+    expect(formatDateTime(ms)).toBe(text);
   });
 });

@@ -88,6 +88,8 @@ describe('POST /api/keys', () => {
     ['NUL in the name', { name: 'a\0' }, 'name', 'must not contain control characters'],
     ['a bidi override in the name', { name: 'a\u202eb' }, 'name', 'must not contain control characters'],
     ['half a surrogate pair in the name', { name: 'a\ud83d' }, 'name', 'must not contain control characters'],
+    ['an API key for a name', { name: `nk_live_${'0a'.repeat(32)}` }, 'name', 'must not hold an API key'],
+    ['a part of an API key in the name', { name: `my nk_live_${'0A'.repeat(8)}` }, 'name', 'must not hold an API key'],
     ['a number for a name', { name: 5 }, 'name', 'must be string'],
     ['no name', {}, 'name', 'is required'],
     ['no permission', { name: 'x', permissions: [] }, 'permissions', 'must not have fewer than 1 items'],
@@ -121,6 +123,12 @@ describe('POST /api/keys', () => {
       'must not have more than 1024 characters',
     ],
     ['an expiry in the past', { name: 'x', expires_at: '2029-12-31T23:59:59Z' }, 'expires_at', 'must be in the future'],
+    [
+      'an expiry that is in the year 10000 by UTC',
+      { name: 'x', expires_at: '9999-12-31T23:59:59-00:01' },
+      'expires_at',
+      'must be before the year 10000',
+    ],
     ['an expiry right now', { name: 'x', expires_at: '2030-01-01T00:00:00Z' }, 'expires_at', 'must be in the future'],
     [
       'a date for an expiry',

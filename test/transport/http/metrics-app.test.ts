@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { silentLogger } from '../../../src/ports/logger.js';
 import { Readiness } from '../../../src/service/readiness.js';
 import { createMetricsApp } from '../../../src/transport/http/metrics-app.js';
 
@@ -12,6 +13,7 @@ beforeEach(() => {
   app = createMetricsApp({
     metricsText: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', body }),
     readiness,
+    logger: silentLogger,
   });
 });
 
@@ -51,6 +53,28 @@ describe('the metrics listener', () => {
     expect((await get('/readyz')).json()).toMatchObject({ ready: false, components: { draining: true } });
     expect((await get('/readyz')).statusCode).toBe(503);
     expect((await get('/livez')).statusCode).toBe(200);
+  });
+
+  it('takes traffic without what it was told it may do without, and says that it is missing', async () => {
+    readiness.mark('database', true);
+    readiness.doWithout('lease');
+    const response = await get('/readyz');
+    expect(response.statusCode).toBe(200);
+    expect(response.json()).toMatchObject({ ready: true, components: { lease: false } });
+  });
+
+  it('keeps the words of an error to the log', async () => {
+    await app.close();
+    const errors: unknown[] = [];
+    app = createMetricsApp({
+      metricsText: () => Promise.reject(new Error('inner detail')),
+      readiness,
+      logger: { ...silentLogger, error: (message, fields) => errors.push(message, fields) },
+    });
+    const response = await get('/metrics');
+    expect(response.statusCode).toBe(500);
+    expect(response.body).not.toContain('inner detail');
+    expect(errors).toHaveLength(2);
   });
 
   it('is asked anew each time', async () => {

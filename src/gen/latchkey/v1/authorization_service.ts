@@ -128,7 +128,10 @@ export interface Revocation {
   revokedAt: Date | undefined;
 }
 
-/** Sent about every 5 seconds while there is nothing else to send. */
+/**
+ * Sent about every 5 seconds while there is nothing else to send, and not while the sidecar is cut off and may not hear
+ * of revocations: after 15 seconds of silence, resume elsewhere, and trust no open connection until then.
+ */
 export interface Heartbeat {
 }
 
