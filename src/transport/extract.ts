@@ -151,8 +151,10 @@ function add(found: Found, value: string): Found {
  * header only when it begins with a scheme of its own: a word and a space, where a parameter is a word and `=`.
  */
 function addAuthorization(found: Found, value: string): Found {
+  if (found !== null) return REPEATED;
+  if (!value.includes(',')) return value;
   const [, ...rest] = value.split(',');
-  return found === null && !rest.some((part) => SCHEME.test(part)) ? value : REPEATED;
+  return rest.some((part) => SCHEME.test(part)) ? REPEATED : value;
 }
 
 /** The token of an `Authorization` header, `null` when it is of another scheme, `REPEATED` when it is not one token. */

@@ -10,10 +10,10 @@ describe('whether workflows raise events', async () => {
     expect(await workflowsRaiseEvents(runner)).toBe(true);
   });
 
-  it('is not so while a trigger is off', async () => {
-    await database.query('ALTER TABLE latchkey.workflows DISABLE TRIGGER workflow_changed');
+  it.each(['workflow_changed', 'workflows_truncated'])('is not so while the trigger %s is off', async (trigger) => {
+    await database.query(`ALTER TABLE latchkey.workflows DISABLE TRIGGER ${trigger}`);
     expect(await workflowsRaiseEvents(runner)).toBe(false);
-    await database.query('ALTER TABLE latchkey.workflows ENABLE ALWAYS TRIGGER workflow_changed');
+    await database.query(`ALTER TABLE latchkey.workflows ENABLE ALWAYS TRIGGER ${trigger}`);
     expect(await workflowsRaiseEvents(runner)).toBe(true);
   });
 

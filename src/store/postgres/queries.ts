@@ -80,13 +80,13 @@ export const FIND_WORKFLOW_OWNER: Statement = {
   text: findWorkflowOwners('= $1::text'),
 };
 
-/** Whether changes of workflows reach the history: by the three triggers of the shipped table, all in force. */
+/** Whether changes of workflows reach the history: by the triggers of the shipped table, all in force. */
 export const WORKFLOWS_RAISE_EVENTS: Statement = {
   operation: 'workflows_raise_events',
   text: `
-    SELECT count(*) = 3 AS raise_events FROM pg_trigger AS t
+    SELECT count(*) = 4 AS raise_events FROM pg_trigger AS t
       WHERE t.tgrelid = to_regclass('latchkey.workflows') AND t.tgenabled IN ('A', 'O')
-        AND t.tgname IN ('workflow_created', 'workflow_changed', 'workflow_deleted')`,
+        AND t.tgname IN ('workflow_created', 'workflow_changed', 'workflow_deleted', 'workflows_truncated')`,
 };
 
 /** The account of a session that has not expired. $1: bytea, SHA-256 of the token. */

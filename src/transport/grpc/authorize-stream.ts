@@ -9,11 +9,9 @@ import { AuthorizationServiceService } from '../../gen/latchkey/v1/authorization
 import type { Logger } from '../../ports/logger.js';
 import type { Authorizer, Verdict } from '../../service/authorizer.js';
 import type { StreamAnswer, StreamQuestion } from './authorize-codec.js';
+import { type CallListener, type CallStatus, ForwardingCall } from './interceptors/forwarding-call.js';
 import { failedCall } from './status.js';
 import { BrokenMessage } from './wire.js';
-
-type Call = ServerInterceptingCallInterface;
-type Listener = Parameters<Call['start']>[0];
 
 /**
  * Questions of one stream that may be under way: received, and the answer not yet taken by the connection. While there
@@ -37,9 +35,8 @@ export interface AuthorizeStreamParts {
 export function authorizeStreamInterceptor(parts: AuthorizeStreamParts): ServerInterceptor {
   const { path } = AuthorizationServiceService.authorizeStream;
   return (method, call) => {
-    // The type asks for the library's class where every object with its methods will do.
     if (method.path !== path) return call as ServerInterceptingCall;
-    return new AuthorizeStreamCall(call, parts) as Call as ServerInterceptingCall;
+    return new AuthorizeStreamCall(call, parts).asCall;
   };
 }
 
@@ -47,7 +44,7 @@ export function authorizeStreamInterceptor(parts: AuthorizeStreamParts): ServerI
  * One stream, in one of three states: open, closing (the client has sent its last question; answers are outstanding),
  * ended (a status was sent, or the call is gone).
  */
-class AuthorizeStreamCall implements Call {
+class AuthorizeStreamCall extends ForwardingCall {
   private state: 'open' | 'closing' | 'ended' = 'open';
   /** Questions without a verdict. */
   private deciding = 0;
@@ -57,12 +54,14 @@ class AuthorizeStreamCall implements Call {
   private reading = false;
 
   constructor(
-    private readonly next: Call,
+    next: ServerInterceptingCallInterface,
     private readonly parts: AuthorizeStreamParts,
-  ) {}
+  ) {
+    super(next);
+  }
 
   /** The listener given here would make the library's stream object; it is left alone. */
-  start(_libraryListener: Listener): void {
+  start(_libraryListener: CallListener): void {
     this.next.start({
       onReceiveMetadata: () => {
         // So that a client that waits for headers before its first question gets them.
@@ -99,14 +98,17 @@ class AuthorizeStreamCall implements Call {
     }
     try {
       const verdict = this.parts.authorizer.authorize('stream', question.key, question.workflowId, question.method);
-      if (verdict instanceof Promise) void this.await(question, verdict);
+      if (verdict instanceof Promise) void this.answerLater(question, verdict);
       else this.answer(question, verdict);
     } catch (error) {
       this.fail(error);
     }
   }
 
-  private async await({ correlationLow, correlationHigh }: StreamQuestion, pending: Promise<Verdict>): Promise<void> {
+  private async answerLater(
+    { correlationLow, correlationHigh }: StreamQuestion,
+    pending: Promise<Verdict>,
+  ): Promise<void> {
     this.deciding++;
     try {
       const verdict = await pending;
@@ -145,48 +147,12 @@ class AuthorizeStreamCall implements Call {
     if (this.state !== 'ended') this.end(failedCall(error, this.parts.logger));
   }
 
-  private end(last: Parameters<Call['sendStatus']>[0]): void {
+  private end(last: CallStatus): void {
     this.state = 'ended';
     this.next.sendStatus(last);
   }
 
-  sendMetadata(metadata: Metadata): void {
-    this.next.sendMetadata(metadata);
-  }
-
-  sendMessage(message: unknown, callback: () => void): void {
-    this.next.sendMessage(message, callback);
-  }
-
-  sendStatus(last: Parameters<Call['sendStatus']>[0]): void {
+  override sendStatus(last: CallStatus): void {
     this.end(last);
-  }
-
-  startRead(): void {
-    this.next.startRead();
-  }
-
-  getPeer(): string {
-    return this.next.getPeer();
-  }
-
-  getDeadline() {
-    return this.next.getDeadline();
-  }
-
-  getHost(): string {
-    return this.next.getHost();
-  }
-
-  getAuthContext() {
-    return this.next.getAuthContext();
-  }
-
-  getConnectionInfo() {
-    return this.next.getConnectionInfo();
-  }
-
-  getMetricsRecorder() {
-    return this.next.getMetricsRecorder();
   }
 }

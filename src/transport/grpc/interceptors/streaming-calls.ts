@@ -7,9 +7,7 @@ import type {
 import { Failure } from '../../../domain/failure.js';
 import { silentLogger } from '../../../ports/logger.js';
 import { failedCall } from '../status.js';
-
-type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
-type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
+import { type CallListener, type CallStatus, ForwardingCall } from './forwarding-call.js';
 
 /** How many streaming calls a server holds open at once. One that is never read holds about 64 kB at most. */
 export const STREAMING_CALLS_MAX = 2048;
@@ -36,13 +34,13 @@ export class StreamingCalls {
 
   /** The interceptor to give to the server. */
   readonly interceptor: ServerInterceptor = (method, call) => {
-    // The type asks for the library's class where every object with its methods will do.
+    // Of one type with what the library made; see `ForwardingCall.asCall`.
     if (!method.requestStream && !method.responseStream) return call as ServerInterceptingCall;
     const tracked = new TrackedCall(call, method.path.startsWith(ONE_AT_A_TIME), (ended) => this.open.delete(ended));
     if (this.draining) tracked.sendStatus(DRAINING);
     else if (this.open.size >= this.max) tracked.sendStatus(TOO_MANY);
     else this.open.add(tracked);
-    return tracked as ServerInterceptingCallInterface as ServerInterceptingCall;
+    return tracked.asCall;
   };
 
   /** Ends every open stream, and every later one at once, with `UNAVAILABLE`: clients go on at another sidecar. */
@@ -63,18 +61,20 @@ const TOO_MANY: CallStatus = failedCall(
 );
 
 /** Passes everything on, until a status has been sent; after that, nothing. */
-class TrackedCall implements ServerInterceptingCallInterface {
+class TrackedCall extends ForwardingCall {
   private ended = false;
   private sending = 0;
   private readHeld = false;
 
   constructor(
-    private readonly next: ServerInterceptingCallInterface,
+    next: ServerInterceptingCallInterface,
     private readonly oneAtATime: boolean,
     private readonly onEnd: (call: TrackedCall) => void,
-  ) {}
+  ) {
+    super(next);
+  }
 
-  start(listener: Listener): void {
+  start(listener: CallListener): void {
     // A call that was refused never reaches its handler.
     if (this.ended) return;
     this.next.start({
@@ -94,11 +94,11 @@ class TrackedCall implements ServerInterceptingCallInterface {
     });
   }
 
-  sendMetadata(metadata: Metadata): void {
+  override sendMetadata(metadata: Metadata): void {
     if (!this.ended) this.next.sendMetadata(metadata);
   }
 
-  sendMessage(message: unknown, callback: () => void): void {
+  override sendMessage(message: unknown, callback: () => void): void {
     if (this.ended) return;
     if (!this.oneAtATime) {
       this.next.sendMessage(message, callback);
@@ -115,38 +115,14 @@ class TrackedCall implements ServerInterceptingCallInterface {
     });
   }
 
-  sendStatus(status: CallStatus): void {
+  override sendStatus(status: CallStatus): void {
     if (this.ended) return;
     this.ended = true;
     this.next.sendStatus(status);
   }
 
-  startRead(): void {
+  override startRead(): void {
     if (this.sending > 0) this.readHeld = true;
     else this.next.startRead();
-  }
-
-  getPeer(): string {
-    return this.next.getPeer();
-  }
-
-  getDeadline() {
-    return this.next.getDeadline();
-  }
-
-  getHost(): string {
-    return this.next.getHost();
-  }
-
-  getAuthContext() {
-    return this.next.getAuthContext();
-  }
-
-  getConnectionInfo() {
-    return this.next.getConnectionInfo();
-  }
-
-  getMetricsRecorder() {
-    return this.next.getMetricsRecorder();
   }
 }

@@ -1,14 +1,6 @@
-import {
-  type Metadata,
-  type ServerInterceptingCall,
-  type ServerInterceptingCallInterface,
-  type ServerInterceptor,
-  status,
-} from '@grpc/grpc-js';
+import { type Metadata, type ServerInterceptingCallInterface, type ServerInterceptor, status } from '@grpc/grpc-js';
 import type { ServerSpan, Tracing } from '../../../ports/tracing.js';
-
-type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
-type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
+import { type CallListener, type CallStatus, ForwardingCall } from './forwarding-call.js';
 
 /** Codes that say something of the server rather than of the call (semantic conventions for gRPC, server side). */
 const SERVER_FAULTS: ReadonlySet<number> = new Set([
@@ -25,21 +17,21 @@ const SERVER_FAULTS: ReadonlySet<number> = new Set([
  * holds a key.
  */
 export function tracedCalls(tracing: Tracing): ServerInterceptor {
-  return (method, call) =>
-    // The type asks for the library's class where every object with its methods will do.
-    new TracedCall(call, method.path, tracing) as ServerInterceptingCallInterface as ServerInterceptingCall;
+  return (method, call) => new TracedCall(call, method.path, tracing).asCall;
 }
 
-class TracedCall implements ServerInterceptingCallInterface {
+class TracedCall extends ForwardingCall {
   private span: ServerSpan | null = null;
 
   constructor(
-    private readonly next: ServerInterceptingCallInterface,
+    next: ServerInterceptingCallInterface,
     private readonly path: string,
     private readonly tracing: Tracing,
-  ) {}
+  ) {
+    super(next);
+  }
 
-  start(listener: Listener): void {
+  start(listener: CallListener): void {
     this.next.start({
       onReceiveMetadata: (metadata) => {
         this.begin(metadata);
@@ -55,7 +47,7 @@ class TracedCall implements ServerInterceptingCallInterface {
     });
   }
 
-  sendStatus(last: CallStatus): void {
+  override sendStatus(last: CallStatus): void {
     this.end(last.code ?? status.UNKNOWN);
     this.next.sendStatus(last);
   }
@@ -78,41 +70,5 @@ class TracedCall implements ServerInterceptingCallInterface {
   private run(work: () => void): void {
     if (this.span === null) work();
     else this.span.run(work);
-  }
-
-  sendMetadata(metadata: Metadata): void {
-    this.next.sendMetadata(metadata);
-  }
-
-  sendMessage(message: unknown, callback: () => void): void {
-    this.next.sendMessage(message, callback);
-  }
-
-  startRead(): void {
-    this.next.startRead();
-  }
-
-  getPeer(): string {
-    return this.next.getPeer();
-  }
-
-  getDeadline() {
-    return this.next.getDeadline();
-  }
-
-  getHost(): string {
-    return this.next.getHost();
-  }
-
-  getAuthContext() {
-    return this.next.getAuthContext();
-  }
-
-  getConnectionInfo() {
-    return this.next.getConnectionInfo();
-  }
-
-  getMetricsRecorder() {
-    return this.next.getMetricsRecorder();
   }
 }
