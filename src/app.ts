@@ -18,6 +18,7 @@ import { systemTimers } from './observability/system-timers.js';
 import type { Logger } from './ports/logger.js';
 import type { Metrics, ReloadOutcome } from './ports/metrics.js';
 import { ALL_PROTECTIONS, type Protections } from './ports/protections.js';
+import type { SessionSource } from './ports/session-source.js';
 import type { Tracing } from './ports/tracing.js';
 import { within } from './ports/within.js';
 import { AppKeyService } from './service/app-keys.js';
@@ -251,7 +252,7 @@ interface Core {
   readonly keys: KeyService;
   readonly appKeys: AppKeyService;
   readonly watch: WatchRevocations;
-  readonly sessionSource: PostgresSessionSource;
+  readonly sessionSource: SessionSource;
 }
 
 async function startCore(base: Foundation, database: OpenDatabase, catalogue: MethodCatalogue): Promise<Core> {

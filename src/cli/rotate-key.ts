@@ -1,3 +1,4 @@
+import { OVERLAP_SECONDS_MAX } from '../domain/overlap.js';
 import { keyView } from '../transport/http/key-view.js';
 import { receiptView } from '../transport/http/receipt-view.js';
 import type { CliContext } from './cli-context.js';
@@ -9,14 +10,11 @@ import { actorOf, withKeyService } from './key-service.js';
 import { newKeyText, receiptText } from './key-text.js';
 import { done, type Outcome } from './outcome.js';
 
-/** Longest overlap, in ms: a week, as over REST. */
-const OVERLAP_MAX_MS = 604_800_000;
-
 /** `latchkey keys rotate`. */
 export async function rotateKey(context: CliContext, keyId: string, overlap: string): Promise<Outcome> {
   const overlapMs = parseDuration(overlap);
   if (overlapMs === undefined) throw new CliFailure(ExitCode.USAGE, `--overlap must be ${DURATION_FORM}, or 0`);
-  if (overlapMs > OVERLAP_MAX_MS) throw new CliFailure(ExitCode.USAGE, '--overlap must be at most 7d');
+  if (overlapMs > OVERLAP_SECONDS_MAX * 1000) throw new CliFailure(ExitCode.USAGE, '--overlap must be at most 7d');
   const config = commandConfig(context);
   const { key, rawKey, old, receipt } = await withKeyService(context, config, (keys) =>
     keys.rotate(keyId, null, overlapMs, actorOf(context)),

@@ -13,12 +13,6 @@ const RANDOM_BYTES = (RAW_KEY_LENGTH - RAW_KEY_PREFIX.length - TAG_HEX_DIGITS) /
 const TAG_START = RAW_KEY_LENGTH - TAG_HEX_DIGITS;
 
 /**
- * What a raw key's tag says. `absent` covers forged and untagged keys alike: both look random, and nothing but the
- * database can tell them apart.
- */
-export type KeyTagVerdict = 'valid' | 'absent';
-
-/**
  * Mints and recognises raw keys that carry a keyed tag.
  *
  * A tagged key has the shape of every raw key. Its first 48 hex digits are random, its last 16 are the first 8 bytes of
@@ -41,15 +35,18 @@ export class KeyTags {
     return body + tagOf(this.secrets[0] as string, body).toString('hex');
   }
 
-  /** @param rawKey a well-formed raw key */
-  verdict(rawKey: string): KeyTagVerdict {
+  /**
+   * Reports whether a well-formed raw key carries a valid tag. Forged and untagged keys do not, alike: both look random,
+   * and nothing but the database can tell them apart.
+   */
+  isTagged(rawKey: string): boolean {
     const body = rawKey.slice(0, TAG_START);
     const tag = Buffer.from(rawKey.slice(TAG_START), 'hex');
-    if (tag.length !== KEY_TAG_BITS / 8) return 'absent';
+    if (tag.length !== KEY_TAG_BITS / 8) return false;
     let valid = false;
     // Every secret is tried and every byte compared: the time taken tells a forger nothing about a tag.
     for (const secret of this.secrets) valid = timingSafeEqual(tagOf(secret, body), tag) || valid;
-    return valid ? 'valid' : 'absent';
+    return valid;
   }
 }
 

@@ -1,3 +1,4 @@
+import { KEY_NAME_MAX } from '../domain/key-name.js';
 import type { PermissionSet } from '../domain/permissions.js';
 import { hashRawKey, keyPrefixOf } from '../domain/raw-key.js';
 import type { Barrier, Receipt } from '../ports/barrier.js';
@@ -37,7 +38,7 @@ export class AppKeyService {
     const { keyId, replaced, first, committedAtMs } = await this.parts.registry.mintAppKey(
       {
         accountId: order.accountId,
-        name: `App ${order.appId}`.slice(0, 100),
+        name: Array.from(`App ${order.appId}`).slice(0, KEY_NAME_MAX).join(''),
         keyHash: hashRawKey(rawKey),
         keyPrefix: keyPrefixOf(rawKey),
         workflowId: order.workflowId,

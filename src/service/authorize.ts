@@ -98,7 +98,7 @@ class StoreAuthorizer implements Authorizer {
     if (!isWellFormedRawKey(rawKey)) {
       return this.answerAfter(surface, startedMs, Reason.KEY_MALFORMED, null, entry, nowMs);
     }
-    if (this.requiredTags !== null && this.requiredTags.verdict(rawKey) !== 'valid') {
+    if (this.requiredTags !== null && !this.requiredTags.isTagged(rawKey)) {
       return this.answerAfter(surface, startedMs, Reason.KEY_UNKNOWN, null, entry, nowMs);
     }
     let key: Awaitable<KeyRecord | null>;

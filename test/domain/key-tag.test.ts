@@ -22,8 +22,8 @@ describe('a tagged key', () => {
 
   it('is recognised by every secret still listed, so that secrets can be rotated', () => {
     const key = new KeyTags([OLD]).mint();
-    expect(new KeyTags([NEW, OLD]).verdict(key)).toBe('valid');
-    expect(new KeyTags([NEW]).verdict(key)).toBe('absent');
+    expect(new KeyTags([NEW, OLD]).isTagged(key)).toBe(true);
+    expect(new KeyTags([NEW]).isTagged(key)).toBe(false);
   });
 
   it('is not recognised after a change of any one digit', () => {
@@ -31,14 +31,14 @@ describe('a tagged key', () => {
     const key = tags.mint();
     for (let at = 8; at < key.length; at++) {
       const changed = key.slice(0, at) + (key[at] === '0' ? '1' : '0') + key.slice(at + 1);
-      expect([at, tags.verdict(changed)]).toEqual([at, 'absent']);
+      expect([at, tags.isTagged(changed)]).toEqual([at, false]);
     }
   });
 });
 
 describe('keyed tags', () => {
   it.each([mintRawKey(), rawKeyOf(0)])('do not recognise the untagged key %#', (key) => {
-    expect(new KeyTags([NEW]).verdict(key)).toBe('absent');
+    expect(new KeyTags([NEW]).isTagged(key)).toBe(false);
   });
 
   it('refuse to start without a secret, or with a short one', () => {

@@ -2,6 +2,7 @@ import type { ServerUnaryCall, ServiceDefinition, sendUnaryData } from '@grpc/gr
 import type { ListenAddress } from '../../config/listen-address.js';
 import { isLocal } from '../../config/listen-address.js';
 import { Failure } from '../../domain/failure.js';
+import { OVERLAP_SECONDS_MAX } from '../../domain/overlap.js';
 import { holdsRawKey } from '../../domain/raw-key.js';
 import {
   AppKeyServiceService as generated,
@@ -22,9 +23,6 @@ import type { BrokenMessage } from './wire.js';
 
 /** Most bytes of an app's, account's or workflow's id. */
 export const ADMIN_ID_BYTES_MAX = 256;
-
-/** Longest overlap, in seconds: seven days. */
-export const OVERLAP_SECONDS_MAX = 604_800;
 
 /** What {@link appKeyService} is made of. */
 export interface AppKeyGrpcParts {

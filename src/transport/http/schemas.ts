@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { OVERLAP_SECONDS_MAX } from '../../domain/overlap.js';
 import { PERMISSION_NAMES, type PermissionName } from '../../domain/permissions.js';
 import { CURSOR_PATTERN } from './key-cursor.js';
 
@@ -28,9 +29,6 @@ const EXAMPLE_RECEIPT = {
 
 /** Most keys in one answer of the list, and how many there are when `limit` is not given. */
 export const LIST_LIMIT_MAX = 1000;
-
-/** Longest overlap of a rotation, in seconds: a week. */
-export const OVERLAP_SECONDS_MAX = 604_800;
 
 // The rules of `parseKeyName` as a regular expression without property escapes and surrogates, which the validators of
 // other languages lack. Half a surrogate pair, which JSON can smuggle in as `\ud83d`, and a raw key are left to it.
