@@ -3,30 +3,32 @@ import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import type { ListenAddress } from '../../config.js';
 import { answered } from './answered.js';
-import { codeOf, type Finding, fail, ok, reasonOf } from './finding.js';
+import { codeOf, type Finding, fail, ok, reasonOf, warn } from './finding.js';
 
-/** Tries to bind an address, or finds out who has it. */
-export async function checkListener(variable: string, address: ListenAddress, sidecarRuns: boolean): Promise<Finding> {
+/**
+ * Tries to bind an address, or finds out who has it.
+ *
+ * @param sidecarRuns whether a sidecar with these settings runs; `null`: that cannot be told
+ */
+export async function checkListener(
+  variable: string,
+  address: ListenAddress,
+  sidecarRuns: boolean | null,
+): Promise<Finding> {
   const subject = `${variable} ${address.text}`;
   return address.kind === 'unix'
     ? await checkSocket(subject, address.path)
     : await checkPort(subject, address.host, address.port, sidecarRuns);
 }
 
-async function checkPort(subject: string, host: string, port: number, sidecarRuns: boolean): Promise<Finding> {
+async function checkPort(subject: string, host: string, port: number, sidecarRuns: boolean | null): Promise<Finding> {
   try {
     await answered(bind(host, port));
     return ok(subject, 'free');
   } catch (error) {
     switch (codeOf(error)) {
       case 'EADDRINUSE':
-        return sidecarRuns
-          ? ok(subject, 'in use, and a sidecar runs here')
-          : fail(
-              subject,
-              'another program listens there',
-              `stop it (ss -ltnp 'sport = :${port}' names it), or choose another port`,
-            );
+        return takenPort(subject, port, sidecarRuns);
       case 'EACCES':
         return fail(
           subject,
@@ -39,6 +41,22 @@ async function checkPort(subject: string, host: string, port: number, sidecarRun
       default:
         return fail(subject, reasonOf(error), 'choose another address');
     }
+  }
+}
+
+function takenPort(subject: string, port: number, sidecarRuns: boolean | null): Finding {
+  const naming = `ss -ltnp 'sport = :${port}' names it`;
+  switch (sidecarRuns) {
+    case true:
+      return ok(subject, 'in use, and a sidecar runs here');
+    case false:
+      return fail(subject, 'another program listens there', `stop it (${naming}), or choose another port`);
+    case null:
+      return warn(
+        subject,
+        'in use, and without LATCHKEY_METRICS_ADDRESS it cannot be told by whom',
+        `${naming}: if that is no sidecar, stop it, or choose another port`,
+      );
   }
 }
 

@@ -59,7 +59,7 @@ async function examineEnvironment(
   config: CommandConfig,
   session: SessionConfig | null,
 ): Promise<Finding[]> {
-  const runs = await sidecarRuns(config.metricsAddress);
+  const runs = await sidecarRuns(config.metricsAddress, config.tls !== null);
   const listeners: readonly (readonly [string, ListenAddress | null])[] = [
     ...config.grpcAddresses.map((address) => ['LATCHKEY_GRPC_ADDRESS', address] as const),
     ['LATCHKEY_ADMIN_ADDRESS', config.adminAddress],
