@@ -12,6 +12,14 @@ export type RoundOutcome = 'ok' | 'violated' | 'incomplete';
 /** What is wrong with one answer of a target. */
 export type Finding = 'wrongly_allowed' | 'wrongly_refused' | 'undecided';
 
+/** The latest thing that was wrong with a target's answers. */
+export interface Failure {
+  readonly target: string;
+  readonly finding: Finding;
+  /** As in the answer, or why there was none. */
+  readonly reason: string;
+}
+
 /** Percentiles of a duration, in ms. */
 export interface Percentiles {
   readonly count: number;
@@ -29,6 +37,7 @@ export class ProbeRecord {
   private readonly refusedMs = new Kept();
   private readonly outcomes = { ok: 0, violated: 0, incomplete: 0 };
   private readonly findings = { wrongly_allowed: 0, wrongly_refused: 0, undecided: 0 };
+  private readonly failures = new Map<string, Failure>();
   private readonly confirmed: Histogram;
   private readonly refused: Histogram<'target'>;
   private readonly rounds: Counter<'outcome'>;
@@ -64,7 +73,7 @@ export class ProbeRecord {
       ),
       wrongly_refused: counter(
         'wrongly_refused',
-        'Keys refused after their creation was confirmed, by target. Anything above zero breaks the guarantee.',
+        'Keys refused after their creation was confirmed, and not because they are revoked, by target. Anything above zero breaks the guarantee.',
       ),
       undecided: counter('undecided', 'Questions that a target gave no decision on, by target.'),
     };
@@ -83,8 +92,9 @@ export class ProbeRecord {
     this.refusedMs.add(ms);
   }
 
-  found(finding: Finding, target: string): void {
+  found(finding: Finding, target: string, reason: string): void {
     this.findings[finding]++;
+    this.failures.set(target, { target, finding, reason });
     this.counters[finding].inc({ target });
   }
 
@@ -97,6 +107,7 @@ export class ProbeRecord {
     return {
       rounds: { ...this.outcomes },
       findings: { ...this.findings },
+      failures: [...this.failures.values()],
       confirmedMs: this.confirmedMs.percentiles,
       refusedMs: this.refusedMs.percentiles,
     };

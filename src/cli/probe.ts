@@ -61,6 +61,8 @@ async function rounds(
     try {
       parts.record.roundEnded(await probeRound(parts));
     } catch (error) {
+      // No other round would show more.
+      if (error instanceof CliFailure) throw error;
       parts.record.roundEnded('incomplete');
       context.err(`latchkey: round ${round}: ${toCliFailure(error).message}\n`);
     }
@@ -131,13 +133,19 @@ async function serveMetrics(registry: Registry, text: string | undefined): Promi
 }
 
 function outcomeOf(record: ProbeRecord): Outcome {
-  const { rounds: ended, findings, confirmedMs, refusedMs } = record.summary;
+  const { rounds: ended, findings, failures, confirmedMs, refusedMs } = record.summary;
   const good = ended.violated === 0 && ended.incomplete === 0;
   const row = (name: string, at: Percentiles | null) =>
     at === null ? [] : [[name, at.count, at.p50, at.p90, at.p99, at.p999, at.max].map(String)];
   return {
     exitCode: good ? ExitCode.OK : ExitCode.FAILURE,
-    json: { rounds: ended, ...findings, revoke_to_confirmed_ms: confirmedMs, revoke_to_refused_ms: refusedMs },
+    json: {
+      rounds: ended,
+      ...findings,
+      last_failures: failures,
+      revoke_to_confirmed_ms: confirmedMs,
+      revoke_to_refused_ms: refusedMs,
+    },
     text: [
       pairs([
         ['rounds', `${ended.ok} as promised, ${ended.violated} violated, ${ended.incomplete} incomplete`],
@@ -145,6 +153,14 @@ function outcomeOf(record: ProbeRecord): Outcome {
         ['wrongly refused', String(findings.wrongly_refused)],
         ['undecided', String(findings.undecided)],
       ]),
+      ...(failures.length === 0
+        ? []
+        : [
+            table(
+              ['TARGET', 'LAST FAILURE', 'REASON'],
+              failures.map(({ target, finding, reason }) => [target, finding.replace('_', ' '), reason]),
+            ),
+          ]),
       table(
         ['FROM ASKING TO REVOKE, MS', 'COUNT', 'P50', 'P90', 'P99', 'P99.9', 'MAX'],
         [...row('confirmed', confirmedMs), ...row('refused', refusedMs)],

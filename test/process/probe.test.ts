@@ -15,6 +15,7 @@ interface Report {
   readonly wrongly_allowed: number;
   readonly wrongly_refused: number;
   readonly undecided: number;
+  readonly last_failures: readonly { readonly target: string; readonly finding: string; readonly reason: string }[];
   readonly revoke_to_refused_ms: { readonly count: number; readonly p50: number; readonly max: number } | null;
 }
 
@@ -73,13 +74,53 @@ describe('the probe', async () => {
     const { address } = await startGrpcServer({ authorizer: deaf });
     const { code, report } = await probe([address], 1);
     expect(report).toMatchObject({ rounds: { violated: 1 }, wrongly_allowed: 0, wrongly_refused: 1 });
+    expect(report.last_failures).toEqual([{ target: address, finding: 'wrongly_refused', reason: 'KEY_UNKNOWN' }]);
     expect(code).toBe(1);
+  });
+
+  it('fails when a target refuses a revoked key as one that it does not know', async () => {
+    const forgetful = new FakeAuthorizer();
+    let asked = 0;
+    forgetful.answer('workflows.list', () => forgetful.verdict(++asked === 1 ? Reason.GRANTED : Reason.KEY_UNKNOWN));
+    const { address } = await startGrpcServer({ authorizer: forgetful });
+    const { code, report } = await probe([address], 1);
+    expect(report).toMatchObject({ rounds: { violated: 1 }, wrongly_allowed: 0, wrongly_refused: 1 });
+    expect(code).toBe(1);
+  });
+
+  it('takes a target that has something else against the call for one that accepts the revoked key', async () => {
+    const late = new FakeAuthorizer();
+    const verdicts = [Reason.GRANTED, Reason.PERMISSION_MISSING, Reason.KEY_REVOKED];
+    late.answer('workflows.list', () => late.verdict(verdicts.shift() ?? Reason.KEY_REVOKED));
+    const { address } = await startGrpcServer({ authorizer: late });
+    const { code, report } = await probe([address], 1);
+    expect(report).toMatchObject({ rounds: { violated: 1 }, wrongly_allowed: 1 });
+    expect(code).toBe(1);
+  });
+
+  it.each([
+    ['bogus', 'METHOD_UNKNOWN'],
+    ['nodes.getOutput', 'WORKFLOW_REQUIRED'],
+  ])('calls nothing broken when the method %s is refused to every key, stops, and says why', async (method, reason) => {
+    const args = ['probe', '--targets', targets.join(','), '--method', method, '--json'];
+    const { code, stdout, stderr } = await runProgram(args, env);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    const { error } = JSON.parse(stderr) as { error: { message: string; hint: string } };
+    expect(error.message).toBe(`${targets[0]} refuses the method "${method}" of a good key: ${reason}`);
+    expect(error.hint).toContain('--method');
   });
 
   it('does not take a target for good that cannot be asked', async () => {
     const { code, report } = await probe([...targets, '127.0.0.1:1'], 1);
     expect(report).toMatchObject({ rounds: { ok: 0, violated: 0, incomplete: 1 }, undecided: 2, wrongly_allowed: 0 });
+    expect(report.last_failures).toEqual([
+      { target: '127.0.0.1:1', finding: 'undecided', reason: expect.stringContaining('ECONNREFUSED') },
+    ]);
     expect(code).toBe(1);
+    const args = ['probe', '--targets', '127.0.0.1:1', '--count', '1'];
+    expect((await runProgram(args, env)).stdout).toMatch(
+      /TARGET +LAST FAILURE +REASON\n127\.0\.0\.1:1 +undecided +.*ECONN/,
+    );
   });
 
   it('leaves no key behind that still works, and no raw key in what it writes', async () => {
