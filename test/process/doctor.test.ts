@@ -1,4 +1,5 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AppAddresses } from '../../src/app.js';
@@ -74,5 +75,69 @@ describe('doctor beside a sidecar that runs', async () => {
     expect(findings.map(({ severity }) => severity)).toEqual(['warn', 'warn', 'warn']);
     expect(findings[0]?.remedy).toContain('if that is no sidecar');
     expect(code).toBe(0);
+  });
+});
+
+describe('doctor on the rights of a role', async () => {
+  const database = await testDatabase();
+  const roles: string[] = [];
+  afterAll(async () => {
+    for (const role of roles) {
+      await database.query(`DROP OWNED BY ${role}`);
+      await database.query(`DROP ROLE ${role}`);
+    }
+  });
+
+  /** A new role with these rights, and the settings of a sidecar that has it. */
+  async function settingsOf(grantsTo: (role: string) => readonly string[]): Promise<Env> {
+    const role = `sidecar_${randomUUID().replaceAll('-', '')}`;
+    await database.query(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`);
+    roles.push(role);
+    for (const grant of grantsTo(role)) await database.query(grant);
+    const url = new URL(database.url);
+    url.username = role;
+    url.password = 'x';
+    return { ...FREE_PORTS, DATABASE_URL: url.href, LATCHKEY_SESSION_MODE: 'table' };
+  }
+
+  it('names each one that is missing, and the statement that gives it', async () => {
+    const env = await settingsOf((role) => [
+      `GRANT USAGE ON SCHEMA latchkey TO ${role}`,
+      `GRANT SELECT ON ALL TABLES IN SCHEMA latchkey TO ${role}`,
+    ]);
+    const { code, findings } = await doctor(env);
+    const wrong = findings.filter(({ severity }) => severity !== 'ok');
+    expect(wrong.map(({ subject, severity }) => [subject, severity])).toEqual([['rights', 'fail']]);
+    expect(wrong[0]?.detail).toContain('INSERT, UPDATE, DELETE on sidecars');
+    expect(code).toBe(1);
+
+    const [, statements = ''] = wrong[0]?.remedy?.split('owner of the schema: ') ?? [];
+    await database.query(statements);
+    expect((await doctor(env)).code).toBe(0);
+  });
+
+  it('wants no more than what the page for operators grants, and with that everything works', async () => {
+    const page = await readFile('docs/operations.md', 'utf8');
+    const [, block = ''] = /```sql\n(GRANT[\s\S]*?)```/.exec(page) ?? [];
+    const env = await settingsOf((role) => [block.replaceAll('TO sidecar', `TO ${role}`)]);
+    expect((await doctor(env)).code).toBe(0);
+
+    const sidecar = new Program(['serve'], env);
+    try {
+      const { grpc, metrics } = await sidecar.ready();
+      expect(await (await fetch(`${metrics}/metrics`)).text()).toContain('latchkey_lease_valid 1');
+      const probe = ['probe', '--targets', grpc.join(','), '--count', '1'];
+      expect((await runProgram(probe, env)).stdout).toContain('1 as promised');
+    } finally {
+      sidecar.kill('SIGTERM');
+      await sidecar.ended;
+    }
+    const role = await database.client({ connectionString: env.DATABASE_URL });
+    await role.query(`SELECT latchkey.prune_events('1 day', 1)`);
+    await database.query('DELETE FROM latchkey.head');
+    await role.query('SELECT latchkey.restore_head()');
+    expect(await database.query('SELECT FROM latchkey.head')).toHaveLength(1);
+    // The database cannot give up the role while it is connected.
+    await role.end();
   });
 });

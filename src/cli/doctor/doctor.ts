@@ -19,6 +19,7 @@ import { checkDatabase } from './check-database.js';
 import { checkTables, checkTls } from './check-files.js';
 import { checkListen } from './check-listen.js';
 import { checkListener } from './check-listeners.js';
+import { checkRights } from './check-rights.js';
 import { checkSchema } from './check-schema.js';
 import { checkSessions } from './check-sessions.js';
 import { type Finding, fail, ok, reasonOf } from './finding.js';
@@ -93,8 +94,10 @@ async function examineDatabase(
       findings.push(...(await checkDatabase('database for LISTEN', listenUrl, clock)).slice(0, 1));
     }
     if (findings.some(({ severity }) => severity === 'fail')) return [...findings, ...(await sessions(null))];
-    const rest = [await checkListen(url, listenUrl), await checkSchema(listenUrl), ...(await sessions(url))];
-    return [...findings, ...rest];
+    const schema = await checkSchema(listenUrl);
+    // Of tables that are not there yet nobody has rights.
+    const rights = schema.severity === 'fail' ? [] : [await checkRights(url)];
+    return [...findings, await checkListen(url, listenUrl), schema, ...rights, ...(await sessions(url))];
   } catch (error) {
     const remedy = 'correct what it says; LATCHKEY_DATA_DIR names another directory, DATABASE_URL another database';
     return [fail('embedded database', reasonOf(error), remedy), ...(await sessions(null))];
