@@ -6,6 +6,9 @@ import { AggregatorRegistry, Registry } from 'prom-client';
 import { Invalidation } from './coherence/invalidation.js';
 import { LeaseDriver } from './coherence/lease-driver.js';
 import { RevocationBarrier } from './coherence/revocation-barrier.js';
+import { ListenFailure } from './config/listen-failure.js';
+import type { Setting } from './config/setting.js';
+import { SETTINGS } from './config/settings.js';
 import type { Config, ListenAddress, TlsConfig } from './config.js';
 import { defaultCatalogue } from './domain/default-catalogue.js';
 import { KeyTags } from './domain/key-tag.js';
@@ -401,7 +404,12 @@ async function startGrpc(
 ): Promise<{ readonly grpc: readonly string[]; readonly admin: string | null }> {
   const { config, logger, metrics, stack, readiness } = base;
   const credentials = base.tls === null ? null : tlsServerCredentials(base.tls);
-  const serve = async (services: readonly GrpcService[], addresses: readonly ListenAddress[], name: string) => {
+  const serve = async (
+    services: readonly GrpcService[],
+    addresses: readonly ListenAddress[],
+    name: string,
+    setting: Setting<unknown>,
+  ) => {
     const server = createGrpcServer({
       services,
       readiness,
@@ -415,7 +423,7 @@ async function startGrpc(
       await server.drain(config.drainMs);
     });
     const bound: string[] = [];
-    for (const address of addresses) bound.push(await server.bind(address));
+    for (const address of addresses) bound.push(await ListenFailure.naming(setting, server.bind(address)));
     return bound;
   };
   const grpc = await serve(
@@ -425,6 +433,7 @@ async function startGrpc(
     ],
     config.grpcAddresses,
     'gRPC listener',
+    SETTINGS.grpcAddresses,
   );
   const admin =
     config.adminAddress === null
@@ -440,6 +449,7 @@ async function startGrpc(
           ],
           [config.adminAddress],
           'admin listener',
+          SETTINGS.adminAddress,
         );
   return { grpc, admin: admin[0] ?? null };
 }
@@ -463,7 +473,7 @@ async function startHttp(base: Foundation, core: Core, rules: ExtractionRules): 
     tracing: base.tracing,
     tls: httpTls(base.tls, true),
   });
-  const url = await listen(base, app, config.httpAddress, 'HTTP listener');
+  const url = await ListenFailure.naming(SETTINGS.httpAddress, listen(base, app, config.httpAddress, 'HTTP listener'));
   readiness.mark('http', true);
   return url;
 }
@@ -482,7 +492,10 @@ async function startMetrics(
     return { contentType: registry.contentType, body: await shown.metrics() };
   };
   const app = createMetricsApp({ metricsText, readiness, logger: base.logger, tls: httpTls(base.tls, false) });
-  return await listen(base, app, config.metricsAddress, 'metrics listener');
+  return await ListenFailure.naming(
+    SETTINGS.metricsAddress,
+    listen(base, app, config.metricsAddress, 'metrics listener'),
+  );
 }
 
 /**

@@ -1,3 +1,4 @@
+import { ListenFailure } from '../config/listen-failure.js';
 import { type ConfigProblem, describeProblem } from '../config.js';
 import { Failure } from '../domain/failure.js';
 import { ExitCode } from './exit-code.js';
@@ -32,6 +33,9 @@ export class ConfigFailure extends CliFailure {
 export function toCliFailure(error: unknown): CliFailure {
   if (error instanceof CliFailure) return error;
   if (error instanceof Failure) return fromFailure(error);
+  if (error instanceof ListenFailure) {
+    return new CliFailure(ExitCode.FAILURE, error.message, 'latchkey doctor says what is in the way', { cause: error });
+  }
   const message = error instanceof Error ? error.message : String(error);
   return new CliFailure(ExitCode.FAILURE, message, null, { cause: error });
 }

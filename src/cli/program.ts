@@ -44,7 +44,7 @@ export function createProgram(context: CliContext, report: Report): Command {
     .description(
       'Answer decisions until told to stop.\n\nWithout DATABASE_URL it starts a PostgreSQL of its own, kept in .latchkey, and listens on loopback only.',
     )
-    .option('--check-config', 'Only read the configuration and say what is wrong with it')
+    .option('--check-config', 'Only read the configuration and its files, and say what is wrong with them')
     .addHelpText('after', () => `\n${settingsHelp()}`)
     .action(async (options: CommonOptions & { checkConfig?: boolean }) => {
       const { serve } = await import('./serve.js');

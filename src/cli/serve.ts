@@ -5,6 +5,7 @@ import { runFleetWorker } from '../fleet/worker.js';
 import { jsonLogger } from '../observability/json-logger.js';
 import type { CliContext } from './cli-context.js';
 import { ConfigFailure } from './cli-failure.js';
+import { fileProblems } from './file-problems.js';
 import { firstSteps } from './first-steps.js';
 import { done, type Outcome } from './outcome.js';
 import { version } from './version.js';
@@ -13,8 +14,11 @@ import { version } from './version.js';
 export async function serve(context: CliContext, checkOnly: boolean): Promise<Outcome> {
   const parsed = parseConfig(context.env);
   if ('problems' in parsed) throw new ConfigFailure(parsed.problems);
-  if (checkOnly) return done({ valid: true }, 'The configuration can be used.');
   const { config } = parsed;
+  // A worker's files were tried by the first process.
+  const problems = context.worker === null ? await fileProblems(config, context.clock) : [];
+  if (problems.length > 0) throw new ConfigFailure(problems);
+  if (checkOnly) return done({ valid: true }, 'The configuration can be used.');
   const logger = jsonLogger(config.logLevel, context.log);
   const parts = { logger, version: version(), nodeVersion: process.version };
   if (context.worker !== null) {

@@ -48,7 +48,6 @@ export async function watchTlsFiles(config: TlsConfig, parts: TlsFilesParts): Pr
   const { timers, logger, onOutcome } = parts;
   const listeners = new Set<(material: TlsMaterial) => void>();
   let current = await readTlsFiles(config);
-  assertUsable(current);
   let refused: TlsMaterial | string | null = null;
   let stopped = false;
   let cancel: CancelTimer = () => {};
@@ -60,7 +59,7 @@ export async function watchTlsFiles(config: TlsConfig, parts: TlsFilesParts): Pr
   };
 
   const look = async () => {
-    const found = await readTlsFiles(config).catch((error: NodeJS.ErrnoException) => error);
+    const found = await readMaterial(config).catch((error: NodeJS.ErrnoException) => error);
     if (stopped) return;
     if (found instanceof Error) {
       const problem = found.message;
@@ -109,7 +108,14 @@ export async function watchTlsFiles(config: TlsConfig, parts: TlsFilesParts): Pr
   };
 }
 
-async function readTlsFiles({ certFile, keyFile, clientCaFile }: TlsConfig): Promise<TlsMaterial> {
+/** Reads the files once. Rejects when a listener could not serve with what they hold. */
+export async function readTlsFiles(config: TlsConfig): Promise<TlsMaterial> {
+  const material = await readMaterial(config);
+  assertUsable(material);
+  return material;
+}
+
+async function readMaterial({ certFile, keyFile, clientCaFile }: TlsConfig): Promise<TlsMaterial> {
   const [cert, key, clientCa] = await Promise.all([
     readFile(certFile),
     readFile(keyFile),

@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
-import { readdir, rm } from 'node:fs/promises';
+import { generateKeyPairSync } from 'node:crypto';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { CertificateAuthority } from '../support/certificates.js';
 import { FREE_PORTS, Program, runProgram } from '../support/program.js';
 import { passableTempDir } from '../support/temp-dir.js';
 import { waitUntil } from '../support/wait-until.js';
@@ -210,15 +213,87 @@ describe('a configuration that cannot be used', () => {
     expect(await runProgram(['serve', '--check-config'], { LATCHKEY_WORKERS: '0' })).toMatchObject({ code: 2 });
   });
 
+  it.each([[['serve']], [['serve', '--check-config']]])(
+    'is found in its files too, in all of them at once: %j',
+    async (args) => {
+      const broken = join(dataDir, 'broken');
+      await writeFile(broken, '- {match: nonsense}\n- 1\n');
+      const authority = new CertificateAuthority('some');
+      const other = authority.issue({ commonName: 'another' });
+      await writeFile(join(dataDir, 'cert.pem'), authority.issue({ commonName: 'sidecar' }).cert);
+      await writeFile(join(dataDir, 'other-key.pem'), other.key);
+      const jwt = {
+        LATCHKEY_SESSION_MODE: 'jwt',
+        LATCHKEY_JWT_ISSUER: 'i',
+        LATCHKEY_JWT_AUDIENCE: 'a',
+        LATCHKEY_JWT_PUBLIC_KEY_FILE: broken,
+      };
+      const { code, stdout, stderr } = await runProgram(args, {
+        ...env,
+        ...jwt,
+        LATCHKEY_METHODS_FILE: '/nonexistent/methods.json',
+        LATCHKEY_ROUTES_FILE: broken,
+        LATCHKEY_TLS_CERT: join(dataDir, 'cert.pem'),
+        LATCHKEY_TLS_KEY: join(dataDir, 'other-key.pem'),
+      });
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toContain(
+        'LATCHKEY_METHODS_FILE has 25 characters of the shape "/aaaaaaaaaaa/aaaaaaa.aaaa" and cannot be read (ENOENT: no such file or directory); it must be the path of a method catalogue',
+      );
+      expect(stderr).toContain(
+        `LATCHKEY_ROUTES_FILE names a file that cannot be used (${broken}:1: "method" is missing)`,
+      );
+      expect(stderr).toContain(`(${broken}:2: a route must be {match, method})`);
+      expect(stderr).toMatch(/LATCHKEY_TLS_KEY names .*; it must be the path of .* that belongs to LATCHKEY_TLS_CERT/);
+      expect(stderr).toMatch(/LATCHKEY_JWT_PUBLIC_KEY_FILE names .* holds no PEM public key for RS256/);
+      expect(stderr).not.toContain('    at ');
+    },
+  );
+
+  it('is one that would refuse every session: an RSA key that is too short', async () => {
+    const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
+    const file = join(dataDir, 'short.pem');
+    await writeFile(file, publicKey.export({ type: 'spki', format: 'pem' }));
+    const { code, stderr } = await runProgram(['serve', '--check-config'], {
+      LATCHKEY_SESSION_MODE: 'jwt',
+      LATCHKEY_JWT_ISSUER: 'i',
+      LATCHKEY_JWT_AUDIENCE: 'a',
+      LATCHKEY_JWT_PUBLIC_KEY_FILE: file,
+    });
+    expect(code).toBe(2);
+    expect(stderr).toContain('holds an RSA key of 1024 bits, fewer than 2048');
+  });
+
+  it.each(['LATCHKEY_TLS_CERT', 'LATCHKEY_TLS_KEY', 'LATCHKEY_TLS_CLIENT_CA'])(
+    'names %s when it is no PEM',
+    async (variable) => {
+      const { cert, key } = new CertificateAuthority('some').issue({ commonName: 'sidecar' });
+      await writeFile(join(dataDir, 'cert.pem'), cert);
+      await writeFile(join(dataDir, 'key.pem'), key);
+      const { code, stderr } = await runProgram(['serve', '--check-config'], {
+        LATCHKEY_TLS_CERT: join(dataDir, 'cert.pem'),
+        LATCHKEY_TLS_KEY: join(dataDir, 'key.pem'),
+        [variable]: 'package.json',
+      });
+      expect(code).toBe(2);
+      expect(stderr).toContain(`\n  ${variable} names a file that cannot be used`);
+      expect(stderr.match(/names a file/g)).toHaveLength(1);
+    },
+  );
+
   it.each([
-    ['a method catalogue that is missing', { LATCHKEY_METHODS_FILE: '/nonexistent/methods.json' }],
-    ['a port that is taken', {}],
-  ])('ends the start with 1 and a sentence: %s', async (what, more) => {
-    const first = what.startsWith('a port') ? serve() : null;
-    const taken = first === null ? {} : { LATCHKEY_METRICS_ADDRESS: new URL((await first.ready()).metrics ?? '').host };
-    const { code, stderr } = await runProgram(['serve'], { ...env, ...more, ...taken });
+    ['LATCHKEY_METRICS_ADDRESS', 'metrics'],
+    ['LATCHKEY_HTTP_ADDRESS', 'http'],
+    ['LATCHKEY_ADMIN_ADDRESS', 'admin'],
+    ['LATCHKEY_GRPC_ADDRESS', 'grpc'],
+  ] as const)('ends the start with 1 when somebody else has %s, and names it', async (variable, listener) => {
+    const taken = String((await serve().ready())[listener]).replace('http://', '');
+    const other = await passableTempDir('latchkey-taken-');
+    const { code, stderr } = await runProgram(['serve'], { ...env, LATCHKEY_DATA_DIR: other, [variable]: taken });
+    await rm(other, { recursive: true, force: true });
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^latchkey: .+$/m);
+    const end = `^latchkey: ${variable}: .*address already in use .*\n {2}latchkey doctor says what is in the way$`;
+    expect(stderr).toMatch(new RegExp(end, 'm'));
     expect(stderr).not.toContain('    at ');
   });
 });

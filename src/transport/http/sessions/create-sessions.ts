@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createRemoteJWKSet, importSPKI, importX509, type JWTVerifyGetKey } from 'jose';
+import { type CryptoKey, createRemoteJWKSet, importSPKI, importX509, type JWTVerifyGetKey } from 'jose';
 import type { SessionConfig } from '../../../config.js';
 import type { Clock } from '../../../ports/clock.js';
 import type { SessionSource } from '../../../ports/session-source.js';
@@ -41,7 +41,10 @@ const ASYMMETRIC = [
   'Ed25519',
 ];
 
-/** Makes the verifier of browser sessions that the configuration asks for. Rejects when its key cannot be read. */
+/** Shortest RSA key that verifies anything. Found at the start: the verifier would refuse every single token later. */
+const RSA_BITS_MIN = 2048;
+
+/** Makes the verifier of browser sessions that the configuration asks for. Rejects when its key cannot be used. */
 export async function createSessions(config: SessionConfig, { clock, source }: SessionDeps): Promise<Sessions> {
   switch (config.mode) {
     case 'dev':
@@ -75,6 +78,9 @@ async function verificationKey(
       const publicKey = await read(pem, key.algorithm).catch((cause) => {
         throw new Error(`${key.file} holds no PEM public key for ${key.algorithm}`, { cause });
       });
+      const bits = modulusBitsOf(publicKey);
+      if (bits < RSA_BITS_MIN)
+        throw new Error(`${key.file} holds an RSA key of ${bits} bits, fewer than ${RSA_BITS_MIN}`);
       return { algorithms: [key.algorithm], key: async () => publicKey };
     }
     case 'hs256': {
@@ -84,4 +90,9 @@ async function verificationKey(
     default:
       return key satisfies never;
   }
+}
+
+/** Bits of an RSA key; of any other kind, whose strength its algorithm fixes, more than any limit. */
+function modulusBitsOf({ algorithm }: CryptoKey): number {
+  return 'modulusLength' in algorithm ? Number(algorithm.modulusLength) : Number.POSITIVE_INFINITY;
 }
