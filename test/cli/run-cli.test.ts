@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config/settings.js';
+import { mintRawKey } from '../../src/domain/raw-key.js';
 import { run } from './fake-context.js';
 
 describe('the command line', () => {
@@ -96,5 +97,36 @@ describe('the command line', () => {
     expect(JSON.parse(err)).toEqual({
       error: { message: expect.stringContaining('LATCHKEY_LEASE_MS'), hint: expect.any(String), exit_code: 2 },
     });
+  });
+
+  it.each([
+    [['doktor', '--json'], "unknown command 'doktor'"],
+    [['keys', 'create', '--json'], "missing required argument 'name'"],
+    [['keys', 'list', '--nonsense', '--json'], "unknown option '--nonsense'"],
+    [['probe', '--json'], "required option '--targets <addresses>' not specified"],
+    [['completion', 'tcsh', '--json'], "'tcsh' is invalid"],
+  ])('reports %j, which is no command, as JSON too', async (args, message) => {
+    const { code, out, err } = await run(args);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(JSON.parse(err)).toEqual({
+      error: { message: expect.stringContaining(message), hint: expect.stringContaining('--help'), exit_code: 2 },
+    });
+  });
+
+  it.each([
+    [(key: string) => [key]],
+    [(key: string) => [`--${key}`]],
+    [(key: string) => ['keys', key]],
+    [(key: string) => ['completion', key]],
+    [(key: string) => ['keys', 'create', 'x', '--account', 'a', '--permissions', key]],
+    [(key: string) => ['probe', '--targets', key]],
+  ])('does not repeat a raw key that was put where none belongs: %s', async (args) => {
+    const key = mintRawKey();
+    for (const more of [[], ['--json']]) {
+      const { code, err } = await run([...args(key), ...more], { DATABASE_URL: 'postgres://127.0.0.1:1/none' });
+      expect(code).toBe(2);
+      expect(err).toContain(key.slice(0, 12));
+      expect(err).not.toContain(key.slice(12, 30));
+    }
   });
 });
