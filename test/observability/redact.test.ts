@@ -33,4 +33,32 @@ describe('redaction', () => {
     const harmless = 'trace 4bf92f3577b34da6a3ce929d0e0e4736 key 00000000-0000-4000-8000-000000000001';
     expect(redact(harmless)).toBe(harmless);
   });
+
+  it.each([
+    ['a token with something glued to its front', 'sid_eyJhbGciOiJI.eyJzdWIiOiI.c2ln', `sid_${REDACTED}`],
+    [
+      'a token after what only begins like one',
+      'eyJ eyJabcde. eyJhbGciOiJI.eyJzdWIiOiI.c2ln',
+      `eyJ eyJabcde. ${REDACTED}`,
+    ],
+    ['the second of two tokens', 'eyJa.eyJhbGciOiJI.eyJzdWIiOiI.c2ln', `eyJa.${REDACTED}`],
+    ['a URL with something glued to its front', 'url=1amqp://u:p@h', `url=1amqp://u:${REDACTED}@h`],
+    ['a URL within a URL', 'a://b:c://u:p@h', `a://b:${REDACTED}@h`],
+    [
+      'a URL after one without a password',
+      'http://a:80/x postgres://u:p@h',
+      `http://a:80/x postgres://u:${REDACTED}@h`,
+    ],
+  ])('removes %s', (_, text, shown) => {
+    expect(redact(text)).toBe(shown);
+  });
+
+  // In the square of the length each of these would take half an hour.
+  it.each(['a', 'eyJ', 'eyJabcdef.', 'eyJa.eyJ', '://a:', 'a://b:', 'a://', 'nk_live_', 'nk_live_abcd', '0', '0f:'])(
+    'is done in time with a text of nothing but %j',
+    (part) => {
+      const text = part.repeat((1024 * 1024) / part.length);
+      expect(redact(text).length).toBeGreaterThan(0);
+    },
+  );
 });
