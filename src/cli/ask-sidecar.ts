@@ -21,7 +21,21 @@ export interface SidecarTls {
 /** Longest wait for the answer, in ms. */
 const DEADLINE_MS = 5000;
 
-/** Asks a sidecar. `null` when none listens at the address; throws when one does and makes no decision. */
+/** Somebody listens at the address, and no connection could be made all the same: TLS on one side only, as a rule. */
+export class WouldNotTalk extends CliFailure {
+  constructor(address: string, reason: string) {
+    super(
+      ExitCode.FAILURE,
+      `somebody listens at ${address} but would not talk: ${reason}`,
+      'a sidecar with TLS wants --tls-ca, and one that asks for certificates --tls-cert and --tls-key',
+    );
+  }
+}
+
+/**
+ * Asks a sidecar. `null` when none listens at the address. Rejects with {@link WouldNotTalk} when somebody does who cannot
+ * be asked, and with another failure when a sidecar makes no decision.
+ */
 export async function askSidecar(address: string, tls: SidecarTls | null, question: Question): Promise<Answer | null> {
   const client = await sidecarClient(address, tls);
   try {
@@ -38,9 +52,13 @@ export async function askSidecar(address: string, tls: SidecarTls | null, questi
       source: address,
     };
   } catch (error) {
-    if (isNobodyThere(error)) return null;
     if (error instanceof CliFailure) throw error;
     const { code, details } = error as ServiceError;
+    const connecting = code === status.UNAVAILABLE ? connectingError(details) : null;
+    if (connecting !== null) {
+      if (NOBODY_THERE.test(connecting)) return null;
+      throw new WouldNotTalk(address, connecting);
+    }
     throw new CliFailure(ExitCode.FAILURE, `no decision: ${status[code] ?? code}: ${details}`, null, { cause: error });
   } finally {
     client.close();
@@ -63,10 +81,17 @@ export function call(client: AuthorizationServiceClient, question: Question): Pr
   });
 }
 
-/** A sidecar that cannot decide answers `UNAVAILABLE` as well; only the transport says that no connection was made. */
-function isNobodyThere(error: unknown): boolean {
-  const { code, details } = error as Partial<ServiceError>;
-  return code === status.UNAVAILABLE && /No connection established|ECONNREFUSED|ENOENT/.test(details ?? '');
+const NOBODY_THERE = /ECONNREFUSED|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/;
+
+/**
+ * Why no connection was made, in one line; `null` when one was. A sidecar that cannot decide answers `UNAVAILABLE` as
+ * well: only the words of the library tell the two apart.
+ */
+function connectingError(details: string): string | null {
+  if (!details.startsWith('No connection established')) return null;
+  return details
+    .replace(/^.*?Last error: (?:Error: )?/s, '')
+    .replace(/\s*(?:\(\d{4}-[^)]*\))?\s*\. Resolution note:.*$/s, '');
 }
 
 /** A client of one sidecar; close it after use. */

@@ -1,7 +1,8 @@
+import { parseListenAddress } from '../config/listen-address.js';
 import { permissionNames } from '../domain/permissions.js';
 import { Reason, reasonName } from '../domain/reason.js';
 import { askDatabase } from './ask-database.js';
-import { askSidecar, type SidecarTls } from './ask-sidecar.js';
+import { askSidecar, type SidecarTls, WouldNotTalk } from './ask-sidecar.js';
 import type { CliContext } from './cli-context.js';
 import { CliFailure } from './cli-failure.js';
 import { commandConfig } from './command-config.js';
@@ -46,12 +47,17 @@ export interface Question {
 /** `latchkey check`. */
 export async function check(context: CliContext, options: CheckOptions): Promise<Outcome> {
   const config = commandConfig(context);
+  if (options.address !== undefined && parseListenAddress(options.address) === undefined) {
+    throw new CliFailure(ExitCode.USAGE, '--address must be host:port or unix:/path');
+  }
   const key = options.key === '-' ? (await context.readInput()).trim() : options.key;
   const question: Question = { key, workflow: options.workflow, method: options.method };
   const address = options.address ?? config.grpcAddresses[0]?.text ?? '';
   const answer =
-    (await askSidecar(address, tlsOf(options), question)) ??
-    (options.address === undefined ? await askDatabase(context, config, question) : nobodyAt(address));
+    options.address === undefined
+      ? ((await askSidecarIfAny(context, address, tlsOf(options), question)) ??
+        (await askDatabase(context, config, question)))
+      : ((await askSidecar(address, tlsOf(options), question)) ?? nobodyAt(address));
   const granted = answer.reason === Reason.GRANTED;
   const permissions = permissionNames(answer.permissions);
   return {
@@ -82,6 +88,22 @@ export async function check(context: CliContext, options: CheckOptions): Promise
       ]),
     ].join('\n'),
   };
+}
+
+/** As {@link askSidecar}, but one that would not talk is only complained of: the database can be asked instead. */
+async function askSidecarIfAny(
+  context: CliContext,
+  address: string,
+  tls: SidecarTls | null,
+  question: Question,
+): Promise<Answer | null> {
+  try {
+    return await askSidecar(address, tls, question);
+  } catch (error) {
+    if (!(error instanceof WouldNotTalk)) throw error;
+    context.err(`latchkey: ${error.message}; the database is asked instead\n  ${error.hint}\n`);
+    return null;
+  }
 }
 
 /** The files named on the command line; `null`: plain text. */

@@ -46,4 +46,21 @@ describe('asking a sidecar', () => {
   it('is null where nobody listens', async () => {
     expect(await askSidecar('127.0.0.1:1', null, QUESTION)).toBeNull();
   });
+
+  it.each([
+    ['in plain text, a sidecar that speaks TLS', () => null, /Failed to connect/],
+    ['with the wrong authority', () => ({ caFile: tls.certFile, certFile: null, keyFile: null }), /certificate/],
+    ['without a certificate of its own', () => ({ ...tls, certFile: null, keyFile: null }), /certificate required/],
+  ])('is not null where somebody listens who would not talk: %s', async (_, how, why) => {
+    const address = await startTlsServer(dir, authority, { ips: ['127.0.0.1'] }, clients);
+    const asking = askSidecar(address, how(), QUESTION);
+    await expect(asking).rejects.toThrow(`somebody listens at ${address} but would not talk: `);
+    await expect(asking).rejects.toThrow(why);
+    await expect(asking).rejects.not.toThrow(/Resolution note|\n/);
+  });
+
+  it('is not null where TLS is spoken to a sidecar in plain text', async () => {
+    const { address } = await startGrpcServer();
+    await expect(askSidecar(address, tls, QUESTION)).rejects.toThrow('would not talk: ');
+  });
 });

@@ -70,6 +70,7 @@ describe('the command line', () => {
     [['keys', 'rotate', 'id', '--overlap', 'long'], '--overlap must be'],
     [['keys', 'rotate', 'id', '--overlap', '8d'], 'at most 7d'],
     [['check', 'k', 'w', 'm', '--tls-cert', 'a.pem'], 'go together'],
+    [['check', 'k', 'w', 'm', '--address', 'nonsense'], '--address must be host:port or unix:/path'],
   ])('refuses %j before anything is tried', async (args, why) => {
     // A database that would be noticed: nothing listens there.
     const { code, out, err } = await run(args, { DATABASE_URL: 'postgres://127.0.0.1:1/none' });

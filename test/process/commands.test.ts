@@ -1,9 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CertificateAuthority } from '../support/certificates.js';
 import { testDatabase } from '../support/database.js';
+import { stopGrpcServers } from '../support/grpc.js';
 import { type Ended, FREE_PORTS, Program, runProgram } from '../support/program.js';
 import { passableTempDir } from '../support/temp-dir.js';
+import { startTlsServer } from '../support/tls-server.js';
 
 const ACCOUNT = 'acme';
 const WORKFLOW = 'workflow-1';
@@ -104,6 +107,22 @@ describe('the commands, on a database of the platform', async () => {
     expect(granted).toMatchObject({ decision: 'ALLOW', reason: 'GRANTED', key_id: key.id, source: 'database' });
     const denied = await json<object>(['check', key.raw_key, '', 'nodes.getOutput'], env, 3);
     expect(denied).toMatchObject({ decision: 'DENY', reason: 'WORKFLOW_REQUIRED', source: 'database' });
+  });
+
+  it('read the database where a sidecar would not talk, and say why; fail with 1 where it was named', async () => {
+    const key = await create('reader beside TLS');
+    const dir = await passableTempDir('latchkey-commands-tls-');
+    const address = await startTlsServer(dir, new CertificateAuthority('servers'), { ips: ['127.0.0.1'] });
+    const args = ['check', '-', WORKFLOW, 'nodes.getOutput'];
+    const asked = await runProgram(args, { ...env, LATCHKEY_GRPC_ADDRESS: address }, key.raw_key);
+    expect(asked).toMatchObject({ code: 0, stdout: expect.stringMatching(/decided by +database/) });
+    expect(asked.stderr).toContain(`somebody listens at ${address} but would not talk`);
+    expect(asked.stderr).toContain('--tls-ca');
+    const named = await runProgram([...args, '--address', address], env, key.raw_key);
+    expect(named).toMatchObject({ code: 1, stdout: '' });
+    expect(named.stderr).toContain(`somebody listens at ${address} but would not talk`);
+    await stopGrpcServers();
+    await rm(dir, { recursive: true, force: true });
   });
 
   it('fail with 1 where the sidecar that was named does not answer', async () => {
