@@ -21,6 +21,7 @@ interface Service {
   readonly read_only?: boolean;
   readonly cap_drop?: readonly string[];
   readonly stop_grace_period?: string;
+  readonly healthcheck?: { readonly disable?: boolean };
 }
 
 const { services, volumes } = parse(readFileSync('deploy/compose.yaml', 'utf8'), { merge: true }) as {
@@ -43,6 +44,16 @@ describe('the installation for one machine', () => {
     for (const [, { read_only, cap_drop, stop_grace_period }] of latchkeys) {
       expect({ read_only, cap_drop }).toEqual({ read_only: true, cap_drop: ['ALL'] });
       expect(Number.parseInt(stop_grace_period ?? '0', 10)).toBeGreaterThan(10 + 2);
+    }
+  });
+
+  // The probe's metrics listener answers /metrics only; the image's healthcheck asks another port for /livez.
+  it('takes the healthcheck of the image for what serves, and for nothing else', () => {
+    for (const [name, { command = ['serve'], healthcheck }] of latchkeys) {
+      expect({ name, healthcheck }).toEqual({
+        name,
+        healthcheck: command[0] === 'serve' ? undefined : { disable: true },
+      });
     }
   });
 
