@@ -150,6 +150,7 @@ interface Foundation {
 
 async function start(config: Config, parts: AppParts, registry: Registry, stack: CleanupStack): Promise<AppAddresses> {
   const metrics = new PrometheusMetrics(registry, { version: parts.version, node: parts.nodeVersion });
+  metrics.leaseLength(config.leaseMs / 1000);
   const components: Component[] = ['database', 'lease', 'grpc', 'http'];
   const readiness = new Readiness(components);
   const protections = parts.protections ?? ALL_PROTECTIONS;

@@ -171,6 +171,16 @@ export class PrometheusMetrics implements Metrics {
     this.lease = gauge;
   }
 
+  /** What `LATCHKEY_LEASE_MS` says, for alerts to compare with; said once, by a process that holds leases. */
+  leaseLength(seconds: number): void {
+    new Gauge({
+      name: 'latchkey_lease_seconds',
+      help: 'How long a lease is, in seconds; set by LATCHKEY_LEASE_MS.',
+      aggregator: 'max',
+      registers: [this.registry],
+    }).set(seconds);
+  }
+
   revocationApplied(seconds: number): void {
     // Two clocks of one database may step between two readings; a negative age means "at once".
     this.counters.revocationApplied.observe(Math.max(0, seconds));
@@ -349,7 +359,7 @@ export class PrometheusMetrics implements Metrics {
     });
     addReading(registry, {
       name: 'latchkey_staleness_bound_seconds',
-      help: 'How old the oldest answer that could be given now may be. Never more than a lease; 0 without a lease, for the database answers then.',
+      help: 'How old the oldest answer that could be given now may be. Rises to a third of a lease between renewals; more than a lease only where LATCHKEY_ON_DATABASE_LOSS has memory answer without one. 0 while only the database may answer.',
       aggregator: 'max',
       read: () => leaseOf().stalenessBoundSeconds,
     });

@@ -63,7 +63,9 @@ describe('the metrics for Prometheus', () => {
     metrics.usageQueued(() => 4);
     metrics.watchers(() => 6);
     metrics.listenerConnected(true);
+    metrics.leaseLength(60);
     expect(await sample('latchkey_lease_valid')).toBe(1);
+    expect(await sample('latchkey_lease_seconds')).toBe(60);
     expect(await sample('latchkey_events_applied_sequence')).toBe(12);
     expect(await sample('latchkey_staleness_bound_seconds')).toBe(1.5);
     expect(await sample('latchkey_cache_size{cache="keys"}')).toBe(3);
@@ -110,6 +112,7 @@ describe('the metrics for Prometheus', () => {
       metrics.cacheHit('keys');
       metrics.watchCache('keys', () => ({ size: 2, max: 10 }));
       metrics.listenerConnected(index === 0);
+      metrics.leaseLength(3);
       metrics.watchLease(() => ({
         valid: index === 0,
         appliedSequence: BigInt(10 + index),
@@ -123,6 +126,7 @@ describe('the metrics for Prometheus', () => {
     expect(sampleIn(text, 'latchkey_cache_hits_total{cache="keys"}')).toBe(2);
     expect(sampleIn(text, 'latchkey_cache_size{cache="keys"}')).toBe(4);
     expect(sampleIn(text, 'latchkey_lease_valid')).toBe(0);
+    expect(sampleIn(text, 'latchkey_lease_seconds')).toBe(3);
     expect(sampleIn(text, 'latchkey_events_applied_sequence')).toBe(10);
     expect(sampleIn(text, 'latchkey_staleness_bound_seconds')).toBe(1);
     expect(sampleIn(text, 'latchkey_listener_connected')).toBe(0);
@@ -146,7 +150,8 @@ describe('the metrics for Prometheus', () => {
   });
 
   it('are all described in docs/metrics.md', async () => {
-    const { registry } = setUp();
+    const { metrics, registry } = setUp();
+    metrics.leaseLength(3);
     const labels = new Map(
       (registry.getMetricsAsArray() as unknown as { name: string; labelNames: readonly string[] }[]).map((metric) => [
         metric.name,
