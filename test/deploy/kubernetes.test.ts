@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { parse, parseAllDocuments, stringify } from 'yaml';
 import { parseCommandConfig, parseConfig } from '../../src/config.js';
 import { describeWithPeer } from '../support/peers.js';
 import { type KubernetesObject, schemaProblems } from './kubernetes-schema.js';
@@ -72,6 +72,17 @@ describeWithPeer('kubectl', 'the overlays for Kubernetes', () => {
         for (const each of secret) expect(each).toMatchObject({ valueFrom: { secretKeyRef: expect.anything() } });
       }
       expect(objects.filter(({ kind }) => kind === 'Secret')).toEqual([]);
+    });
+
+    it('needs no namespace and no Secret that the guide does not make', () => {
+      const guide = readFileSync('deploy/README.md', 'utf8');
+      for (const [{ metadata }, { env = [] }] of latchkeys) {
+        expect(guide).toMatch(new RegExp(`namespace=.*\\b${metadata.namespace}\\b`));
+        for (const { valueFrom } of env) {
+          const { name, key, optional } = valueFrom?.secretKeyRef ?? { optional: true };
+          if (optional !== true) expect(guide).toContain(`create secret generic ${name} --from-literal=${key}=`);
+        }
+      }
     });
 
     it('gives the process no more rights than it needs', () => {
@@ -197,6 +208,23 @@ describe('the check of schemas', () => {
 
   it('finds a kind that does not exist', () => {
     expect(schemaProblems({ ...deployment(container), kind: 'Deploymint' })).toHaveLength(1);
+  });
+});
+
+describe.each(['sidecar', 'shared-service'])('the %s for Istio', (variant) => {
+  const text = readFileSync(`deploy/istio/${variant}.yaml`, 'utf8');
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as KubernetesObject);
+
+  it('makes the ConfigMap that it mounts, and says how to make the Secret and the schema', () => {
+    const [workload] = workloadsOf(objects);
+    const { volumes = [] } = workload?.spec.template.spec ?? {};
+    const mounted = volumes.flatMap(({ configMap }) => configMap ?? []);
+    expect(mounted).toHaveLength(1);
+    for (const { name } of mounted) {
+      expect(named(objects, 'ConfigMap', name)?.metadata.namespace).toBe(workload?.metadata.namespace);
+    }
+    expect(text).toContain('create secret generic latchkey --from-literal=database-url=');
+    expect(text).toContain('latchkey migrate');
   });
 });
 
