@@ -1,5 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isAllowed, licenceOf } from '../../deploy/licences.mjs';
 import { billOfMaterials } from '../../deploy/sbom.mjs';
@@ -35,6 +38,24 @@ describe('what the program ships with', () => {
     const loose = Object.entries(packages).filter(([path, each]) => shipped.has(path) && !isSafe(each));
     expect(shipped.size).toBeGreaterThan(50);
     expect(loose.map(([path]) => path)).toEqual([]);
+  });
+});
+
+describe('the package', () => {
+  it('is packed from a checkout that was never built, with the program and the client', async () => {
+    const checkout = await mkdtemp(join(tmpdir(), 'latchkey-package-'));
+    try {
+      const sources = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'build.mjs', 'proto', 'src'];
+      for (const path of sources) await cp(path, join(checkout, path), { recursive: true });
+      await symlink(resolve('node_modules'), join(checkout, 'node_modules'));
+      const packed = spawnSync('npm', ['pack', '--dry-run', '--json'], { cwd: checkout, encoding: 'utf8' });
+      expect(packed.status, packed.stderr).toBe(0);
+      for (const path of ['dist/main.js', 'dist/client/index.js', 'dist/client/index.d.ts']) {
+        expect(packed.stdout).toContain(`"${path}"`);
+      }
+    } finally {
+      await rm(checkout, { recursive: true, force: true });
+    }
   });
 });
 
