@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { get, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeWithPeer } from '../support/peers.js';
 import { PeerProcess } from '../support/peers-process.js';
 import { type ProxyTable, proxyTable, replaceAll, withoutSidecar } from '../support/peers-table.js';
@@ -37,5 +39,21 @@ describeWithPeer('nginx', 'nginx with the shipped configuration', (nginx) => {
       return PeerProcess.start('nginx', nginx, ['-p', prefix, '-c', file, '-g', 'daemon off;']);
     },
   };
-  withoutSidecar(table, proxyTable(table));
+  const started = proxyTable(table);
+
+  test.each([
+    [401, 'KEY_MALFORMED', 'nonsense', 1],
+    [403, 'METHOD_UNKNOWN', 'a good key', 0],
+  ])('answers %i with %s in a header, to %s, and no header twice', async (status, reason, key, challenges) => {
+    const token = key === 'nonsense' ? key : (await started.sidecar().createKey({})).raw_key;
+    const headers = { authorization: `Bearer ${token}` };
+    const request = get({ port: started.port(), path: '/somewhere-else', headers });
+    const [answer] = (await once(request, 'response')) as [IncomingMessage];
+    answer.resume();
+    expect(answer.statusCode).toBe(status);
+    expect(answer.headersDistinct['x-latchkey-reason']).toEqual([reason]);
+    expect(answer.headersDistinct['www-authenticate'] ?? []).toHaveLength(challenges);
+  });
+
+  withoutSidecar(table, started);
 });
