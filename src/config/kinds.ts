@@ -126,7 +126,7 @@ export const share: Kind<number> = {
 
 /** The name of a cookie (a token of RFC 6265). */
 export const cookieName: Kind<string> = {
-  allowed: "a cookie's name: letters, digits and any of !#$%&'*+-.^_`|~",
+  allowed: "a cookie's name: letters, digits, back-ticks and any of !#$%&'*+-.^_|~",
   parse: (raw) => (/^[\w!#$%&'*+.^`|~-]{1,128}$/.test(raw) ? raw : undefined),
 };
 

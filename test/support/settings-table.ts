@@ -29,6 +29,11 @@ function cells(setting: Setting<unknown>): string[] {
   const fallback = setting.default === undefined ? (setting.unset ?? 'none') : `\`${setting.default}\``;
   const empty = setting.emptyMeans === undefined ? '' : `; empty: ${setting.emptyMeans}`;
   return [`\`${setting.variable}\``, fallback, setting.kind.allowed + empty, setting.about].map((text) =>
-    text.replaceAll('|', '\\|').replaceAll('<', '&lt;'),
+    text
+      .replaceAll('|', '\\|')
+      .split('`')
+      // Between back-ticks, at the odd places, Markdown shows everything as it is.
+      .map((part, at) => (at % 2 === 0 ? part.replaceAll('<', '&lt;') : part))
+      .join('`'),
   );
 }
