@@ -1,10 +1,11 @@
-import type { Browser, Locator } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Locator } from 'playwright-core';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { ALL_PERMISSIONS, Permission } from '../../src/domain/permissions.js';
-import { CHROMIUM, launchChromium } from './support/chromium.js';
-import { openPage, VARIANTS, type Variant, type WatchedPage } from './support/open-page.js';
+import { CHROMIUM } from './support/chromium.js';
+import { VARIANTS } from './support/open-page.js';
+import { pagesUnderTest } from './support/pages-under-test.js';
 import { programIsHere } from './support/program-is-here.js';
-import { TestPlatform } from './support/test-platform.js';
+import type { TestPlatform } from './support/test-platform.js';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -18,32 +19,14 @@ const textOf = (locator: Locator): Promise<string> => locator.innerText();
 const RAW_KEY = /nk_live_[0-9a-f]{64}/;
 
 describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeout: 60_000 }, () => {
-  let browser: Browser;
+  const pages = pagesUnderTest();
+  const { open } = pages;
   let platform: TestPlatform;
-  let opened: WatchedPage[] = [];
 
-  beforeAll(async () => {
-    browser = await launchChromium();
-  }, 60_000);
-  afterAll(() => browser.close());
-  beforeEach(async () => {
-    platform = await TestPlatform.start();
+  beforeEach(() => {
+    platform = pages.platform;
     platform.workflows = [INVOICES, NIGHTLY];
   });
-  afterEach(async () => {
-    const problems = opened.flatMap((page) => page.problems);
-    for (const page of opened) await page.close();
-    opened = [];
-    await platform.stop();
-    // On every page of every test: no script error, no breach of the policy, no request to another host.
-    if (problems.length > 0) throw new Error(problems.join('\n'));
-  });
-
-  async function open(variant?: Variant, options?: Parameters<typeof openPage>[3]): Promise<WatchedPage> {
-    const watched = await openPage(browser, platform.url, variant, options);
-    opened.push(watched);
-    return watched;
-  }
 
   describe.each(VARIANTS)('at $width px, $colorScheme', (variant) => {
     it('goes from an empty list through create, copy, rotate and revoke to the revoked keys', async () => {
@@ -293,23 +276,6 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
     expect(await focused()).toBe('Typed is revoked');
   });
 
-  it('searches workflows by keyboard, and Escape keeps what was chosen', async () => {
-    platform.workflows = Array.from({ length: 12 }, (_, i) => ({ id: `wf-${i}`, name: `Workflow ${i}` }));
-    const { page } = await open();
-    const scope = page.getByRole('combobox', { name: 'Scope' });
-    await scope.focus();
-    await page.keyboard.press('ArrowDown');
-    await page.keyboard.press('ArrowDown');
-    await page.keyboard.press('Enter');
-    expect(await scope.inputValue()).toBe('Workflow 0');
-    expect(await scope.getAttribute('aria-expanded')).toBe('false');
-    await page.keyboard.type('xyz');
-    await page.getByText('No workflow has this in its name.').waitFor();
-    await page.keyboard.press('Escape');
-    expect(await scope.inputValue()).toBe('Workflow 0');
-    expect(await platform.keys()).toEqual([]);
-  });
-
   it('shows what the server says of a field', async () => {
     const { page } = await open();
     await page.getByText('No active API keys').waitFor();
@@ -411,8 +377,7 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
   });
 
   it('says when there are too many keys, and when to come back', async () => {
-    await platform.stop();
-    platform = await TestPlatform.start({ maxActiveKeys: 2, creationsPerMinute: 3 });
+    platform = await pages.restart({ maxActiveKeys: 2, creationsPerMinute: 3 });
     const { page } = await open();
     const create = async (name: string) => {
       await page.getByLabel('Key Name').fill(name);

@@ -13,6 +13,8 @@ import { createScopeField } from './scope-field.js';
 /** Most characters of a name, as REST counts them. */
 const NAME_MAX = 100;
 
+const NO_SCOPE = 'Choose what the key may act on.';
+
 /** What the form needs and whom it tells. */
 export interface CreateFormParts {
   readonly dates: DateFormat;
@@ -81,7 +83,7 @@ export function createCreateForm(parts: CreateFormParts): CreateForm {
     if (trimmed === '') errors.set('name', 'Give the key a name, so that you know later what uses it.');
     else if ([...trimmed].length > NAME_MAX) errors.set('name', `Use at most ${NAME_MAX} characters.`);
     const workflowId = scope.value();
-    if (workflowId === undefined) errors.set('workflow_id', 'Choose what the key may act on.');
+    if (workflowId === undefined) errors.set('workflow_id', NO_SCOPE);
     const until = expiry.value();
     if ('problem' in until) errors.set('expires_at', until.problem);
     const allowed = permissions.value();
@@ -137,7 +139,7 @@ export function createCreateForm(parts: CreateFormParts): CreateForm {
   }
 
   name.addEventListener('input', () => nameField.setError(null));
-  scope.element.addEventListener('change', () => scope.setError(null));
+  scope.element.addEventListener('change', () => scope.setError(scope.value() === undefined ? NO_SCOPE : null));
   permissions.element.addEventListener('change', () => permissions.setError(null));
 
   const form = h(

@@ -16,8 +16,9 @@ interface Choice {
  * A text field that narrows a list of workflows as one types: the editable combobox of the ARIA practices, whose focus
  * stays in the field while the arrow keys move through the list.
  *
- * Closed, it shows what is chosen. Open, it shows what is typed; Enter or a click chooses, Escape and leaving keep what
- * was chosen before.
+ * Closed, it shows what is chosen. Open, it shows what is typed; Enter or a click chooses, Escape keeps what was chosen
+ * before. Leaving takes the option that was moved to, or the workflow that the text can only mean; where the text means
+ * none or several, nothing is chosen, and it stays to be read. All workflows are never chosen by a part of their name.
  */
 export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeControl {
   const choices: readonly Choice[] = [{ id: null, label: ALL_WORKFLOWS }, ...workflowLabels(workflows)];
@@ -40,11 +41,37 @@ export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeContr
   let chosen: Choice | undefined = choices[0];
   let options: readonly { readonly choice: Choice; readonly element: HTMLElement }[] = [];
   let active = -1;
+  /** What was done in the field since something was last chosen. */
+  let pending: 'nothing' | 'typed' | 'moved' = 'nothing';
 
   const isOpen = (): boolean => !popup.hidden;
 
   function showChosen(): void {
     input.value = chosen?.label ?? '';
+  }
+
+  /** What would be chosen if the field were left now. */
+  function meant(): Choice | undefined {
+    switch (pending) {
+      case 'nothing':
+        return chosen;
+      case 'moved':
+        return options[active]?.choice;
+      case 'typed': {
+        const found = matching(input.value);
+        const text = folded(input.value);
+        const named = found.filter(({ label }) => folded(label) === text);
+        if (named.length > 0) return named.length === 1 ? named[0] : undefined;
+        return found.length === 1 && found[0]?.id !== null ? found[0] : undefined;
+      }
+      default:
+        return pending satisfies never;
+    }
+  }
+
+  function matching(text: string): readonly Choice[] {
+    const wanted = folded(text);
+    return choices.filter(({ label }) => folded(label).includes(wanted));
   }
 
   function setActive(index: number): void {
@@ -58,8 +85,8 @@ export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeContr
   }
 
   function fill(query: string): void {
-    const wanted = query.trim().toLocaleLowerCase();
-    const matches = choices.filter(({ label }) => label.toLocaleLowerCase().includes(wanted));
+    const wanted = folded(query);
+    const matches = matching(query);
     options = matches.slice(0, OPTIONS_MAX).map((choice) => {
       const element = h(
         'li',
@@ -95,13 +122,26 @@ export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeContr
     popup.hidden = true;
     input.setAttribute('aria-expanded', 'false');
     setActive(-1);
+    pending = 'nothing';
+  }
+
+  function choose(choice: Choice | undefined): void {
+    chosen = choice;
+    close();
+    // A text that means nothing stays, so that it can be mended.
+    if (choice !== undefined) showChosen();
+    input.dispatchEvent(new Event('change', { bubbles: true }));
+  }
+
+  function cancel(): void {
+    close();
     showChosen();
   }
 
-  function choose(choice: Choice): void {
-    chosen = choice;
-    close();
-    input.dispatchEvent(new Event('change', { bubbles: true }));
+  function leave(): void {
+    if (pending !== 'nothing') choose(meant());
+    else if (chosen !== undefined) cancel();
+    else close();
   }
 
   input.addEventListener('click', () => {
@@ -109,8 +149,11 @@ export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeContr
     open('');
     input.select();
   });
-  input.addEventListener('input', () => open(input.value));
-  input.addEventListener('blur', close);
+  input.addEventListener('input', () => {
+    open(input.value);
+    pending = folded(input.value) === '' ? 'nothing' : 'typed';
+  });
+  input.addEventListener('blur', leave);
   // A press on the list must not take the focus from the field.
   popup.addEventListener('mousedown', (event) => event.preventDefault());
   input.addEventListener('keydown', (event) => {
@@ -125,7 +168,9 @@ export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeContr
           return;
         }
         const step = event.key === 'ArrowDown' ? 1 : -1;
-        if (options.length > 0) setActive((active + step + options.length) % options.length);
+        if (options.length === 0) return;
+        setActive((active + step + options.length) % options.length);
+        pending = 'moved';
         return;
       }
       case 'Enter': {
@@ -138,7 +183,7 @@ export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeContr
       case 'Escape':
         if (!isOpen()) return;
         event.preventDefault();
-        close();
+        cancel();
         input.select();
         return;
     }
@@ -148,10 +193,15 @@ export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeContr
   return {
     control: input,
     shown,
-    value: (): Scope => chosen?.id,
+    value: (): Scope => meant()?.id,
     choose(scope) {
       chosen = scope === undefined ? undefined : choices.find(({ id }) => id === scope);
-      showChosen();
+      cancel();
     },
   };
+}
+
+/** Text as it is compared: without case, and without space around it. */
+function folded(text: string): string {
+  return text.trim().toLocaleLowerCase();
 }
