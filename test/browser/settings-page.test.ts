@@ -76,6 +76,8 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
       expect(await textOf(row('Report reader'))).toMatch(
         /Nightly report\s+Read\s+Created just now\s+Never used\s+Expires in 30 days/,
       );
+      await banner.getByRole('button', { name: 'Copy', exact: true }).click();
+      await banner.getByText('Copied').waitFor();
       await banner.getByRole('button', { name: 'Dismiss' }).click();
 
       // Rotate, the old key to live on for an hour.
@@ -87,6 +89,8 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
       await banner.getByText('stops working after 1 hour').waitFor();
       await page.getByText('Expires in 1 hour').waitFor();
       expect(await row('Report reader').filter({ hasText: 'Nightly report' }).count()).toBe(2);
+      await banner.getByRole('button', { name: 'Copy', exact: true }).click();
+      await banner.getByText('Copied').waitFor();
       await banner.getByRole('button', { name: 'Dismiss' }).click();
 
       // Revoke, after changing one's mind once.
@@ -257,7 +261,10 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
     await page.getByRole('listitem').filter({ hasText: 'Typed' }).waitFor();
     await page.keyboard.press('Tab');
     expect(await focused()).toBe('Copy');
+    await page.keyboard.press('Enter');
+    await page.getByText('Copied').waitFor();
     await page.keyboard.press('Tab');
+    expect(await focused()).toBe('Dismiss');
     await page.keyboard.press('Enter');
     expect(await focused()).toBe('API keys');
     await page.keyboard.press('Tab');

@@ -6,6 +6,8 @@ import { createAlert } from './notice.js';
 /** What a confirmation asks and does. */
 export interface ConfirmPanelParts {
   readonly question: string;
+  /** The level below the heading that the question stands under. Default: `h4`, inside a row. */
+  readonly heading?: 'h3' | 'h4';
   readonly body: readonly Child[];
   readonly action: { readonly label: string; readonly busyLabel: string; readonly className: string };
   readonly keepLabel: string;
@@ -18,7 +20,7 @@ export interface ConfirmPanelParts {
   readonly onClose: () => void;
 }
 
-/** A question inside the row that it is about; the rest of the page stays usable. */
+/** A question beside what it is about; the rest of the page stays usable. */
 export interface ConfirmPanel {
   readonly element: HTMLElement;
   readonly busy: boolean;
@@ -33,7 +35,7 @@ export function createConfirmPanel(parts: ConfirmPanelParts): ConfirmPanel {
   const element = h(
     'div',
     { class: 'panel', role: 'group', 'aria-labelledby': headingId },
-    h('h4', { id: headingId }, parts.question),
+    h(parts.heading ?? 'h4', { class: 'panel-question', id: headingId }, parts.question),
     ...parts.body,
     alerts,
     h('div', { class: 'panel-actions' }, act.element, keep),

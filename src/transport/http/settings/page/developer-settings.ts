@@ -7,7 +7,7 @@ import { describeProblem } from './describe-problem.js';
 import { h } from './dom.js';
 import { createKeyList } from './key-list.js';
 import type { WorkflowNames } from './key-row.js';
-import { createNewKeyBanner, type NewKeyBanner } from './new-key-banner.js';
+import { createNewKeyBanners } from './new-key-banners.js';
 import { overlapText } from './overlaps.js';
 import { receiptText } from './receipt-text.js';
 import { createSessionNotice } from './session-notice.js';
@@ -33,15 +33,15 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
 } {
   const dates = createDateFormat(navigator.languages);
   const announcer = createAnnouncer();
-  const bannerSlot = h('div', { class: 'banner-slot' });
   let keys: readonly ApiKey[] = [];
   let next: string | null = null;
   let workflows: WorkflowNames = null;
   let showRevoked = false;
   let loaded = false;
-  let banner: NewKeyBanner | null = null;
   /** Grows with each reading of the list, so that a slow answer never overwrites a newer one. */
   let reading = 0;
+
+  const banners = createNewKeyBanners({ exampleUrl, announcer, onEmpty: () => list.focusHeading() });
 
   const session = createSessionNotice(async () => {
     await Promise.all([loadKeys(), loadWorkflows()]);
@@ -61,8 +61,13 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
       dates,
       revoke: (id) => api.revokeKey(id),
       rotate: (id, overlapSeconds) => api.rotateKey(id, overlapSeconds),
-      onRevoked: changed,
+      onRevoked(key) {
+        banners.remove(key.id);
+        tellOtherTabs();
+        void loadKeys();
+      },
       onRotated(old, replacement, overlapSeconds) {
+        if (overlapSeconds === 0) banners.remove(old.id);
         const fate =
           overlapSeconds > 0
             ? `Replaces ${old.key_prefix}…, which stops working ${overlapText(overlapSeconds)}.`
@@ -152,32 +157,17 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
     }
   }
 
-  function changed(): void {
-    tellOtherTabs();
-    void loadKeys();
-  }
-
   function showNewKey(key: CreatedApiKey, note: string | null): void {
-    banner?.clear();
-    const shown = createNewKeyBanner({ key, note, exampleUrl, announcer, onDismiss: dismissBanner });
-    banner = shown;
-    bannerSlot.replaceChildren(shown.element);
-    shown.element.focus();
+    banners.show(key, note);
     tellOtherTabs();
     void loadKeys().then(() => list.highlight(key.id));
-  }
-
-  function dismissBanner(): void {
-    banner?.clear();
-    banner = null;
-    list.focusHeading();
   }
 
   const element = h(
     'div',
     { class: 'stack' },
     session.element,
-    bannerSlot,
+    banners.element,
     form.element,
     list.element,
     announcer.element,
@@ -194,13 +184,10 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
       }, TICK_MS);
       // The only copy of a key is about to be lost.
       addEventListener('beforeunload', (event) => {
-        if (banner?.uncopied === true) event.preventDefault();
+        if (banners.uncopied) event.preventDefault();
       });
       // A page that the browser keeps for its back button must not keep a raw key.
-      addEventListener('pagehide', () => {
-        banner?.clear();
-        banner = null;
-      });
+      addEventListener('pagehide', () => banners.clear());
     },
   };
 }

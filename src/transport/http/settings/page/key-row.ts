@@ -23,7 +23,7 @@ export interface KeyRowParts {
   readonly dates: DateFormat;
   readonly revoke: (id: string) => Promise<Receipt>;
   readonly rotate: (id: string, overlapSeconds: number) => Promise<CreatedApiKey>;
-  readonly onRevoked: () => void;
+  readonly onRevoked: (key: ApiKey) => void;
   readonly onRotated: (old: ApiKey, replacement: CreatedApiKey, overlapSeconds: number) => void;
   readonly onSignedOut: () => void;
   /** Something happened that the list does not show yet. */
@@ -141,7 +141,7 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, p
           closePanel();
           show();
           showReceipt(proof);
-          parts.onRevoked();
+          parts.onRevoked(key);
         },
         explain(problem) {
           failed(problem);
