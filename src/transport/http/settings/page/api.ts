@@ -42,24 +42,25 @@ export interface Workflow {
   readonly name: string;
 }
 
-/** One page of the list of keys. */
-export interface KeyPage {
+/** The newest keys of the account. */
+export interface KeyListing {
   readonly keys: readonly ApiKey[];
-  /** Pass it to `listKeys` for the next page; `null` on the last. */
-  readonly next: string | null;
+  /** There are older ones. */
+  readonly hasMore: boolean;
 }
 
 /** The REST calls of this page. Each rejects with an {@link ApiProblem} and nothing else. */
 export interface Api {
-  listKeys(query: { readonly includeRevoked: boolean; readonly next?: string | null }): Promise<KeyPage>;
+  /** The newest `count` keys, however many answers they take. */
+  listKeys(query: { readonly includeRevoked: boolean; readonly count: number }): Promise<KeyListing>;
   listWorkflows(): Promise<readonly Workflow[]>;
   createKey(order: KeyOrder): Promise<CreatedApiKey>;
   revokeKey(id: string): Promise<Receipt>;
   rotateKey(id: string, overlapSeconds: number): Promise<CreatedApiKey>;
 }
 
-/** Keys in one page of the list. */
-const PAGE_SIZE = 50;
+/** Most keys in one answer. */
+const LIMIT_MAX = 1000;
 
 const READ_DEADLINE_MS = 15_000;
 /** Longer than a revocation may wait for the longest lease. */
@@ -96,10 +97,17 @@ export function createApi(base: URL): Api {
   }
 
   return {
-    async listKeys({ includeRevoked, next }) {
-      const query = next ?? `?limit=${PAGE_SIZE}${includeRevoked ? '' : '&revoked=false'}`;
-      const response = await call('GET', `keys${query}`);
-      return { keys: await json<ApiKey[]>(response), next: nextPageOf(response.headers.get('link')) };
+    async listKeys({ includeRevoked, count }) {
+      const keys: ApiKey[] = [];
+      let next: string | null = includeRevoked ? '' : '?revoked=false';
+      while (next !== null && keys.length < count) {
+        const query = new URLSearchParams(next);
+        query.set('limit', String(Math.min(count - keys.length, LIMIT_MAX)));
+        const response = await call('GET', `keys?${query}`);
+        keys.push(...(await json<ApiKey[]>(response)));
+        next = nextPageOf(response.headers.get('link'));
+      }
+      return { keys, hasMore: next !== null };
     },
     async listWorkflows() {
       return json<Workflow[]>(await call('GET', 'workflows'));

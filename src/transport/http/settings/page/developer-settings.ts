@@ -16,6 +16,12 @@ import { onChangeElsewhere, tellOtherTabs } from './tabs.js';
 /** How often the dates on the page are brought up to date, in ms. */
 const TICK_MS = 30_000;
 
+/** How many keys are listed at first. */
+const FIRST_KEYS = 50;
+
+/** How many more each "Load more" lists. */
+const MORE_KEYS = 200;
+
 /** What the page is made of. */
 export interface DeveloperSettingsParts {
   readonly api: Api;
@@ -34,7 +40,9 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
   const dates = createDateFormat(navigator.languages);
   const announcer = createAnnouncer();
   let keys: readonly ApiKey[] = [];
-  let next: string | null = null;
+  let hasMore = false;
+  /** How many keys are to be listed; a list that was made longer stays so. */
+  let wanted = FIRST_KEYS;
   let workflows: WorkflowNames = null;
   let showRevoked = false;
   let loaded = false;
@@ -99,23 +107,29 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
   }
 
   function showKeys(): void {
-    list.show({ keys, workflows, includesRevoked: showRevoked, hasMore: next !== null });
+    list.show({ keys, workflows, includesRevoked: showRevoked, hasMore });
   }
 
-  async function loadKeys(): Promise<void> {
+  /** Reads and shows the list; `null` when it is shown, or a newer reading is about to show it. */
+  async function readKeys(): Promise<ApiProblem | null> {
     reading += 1;
     const mine = reading;
     try {
-      const page = await api.listKeys({ includeRevoked: showRevoked });
-      if (mine !== reading) return;
-      keys = page.keys;
-      next = page.next;
+      const listing = await api.listKeys({ includeRevoked: showRevoked, count: wanted });
+      if (mine !== reading) return null;
+      ({ keys, hasMore } = listing);
       loaded = true;
       session.hide();
       showKeys();
+      return null;
     } catch (error) {
-      if (mine === reading) showListProblem(ApiProblem.of(error));
+      return mine === reading ? ApiProblem.of(error) : null;
     }
+  }
+
+  async function loadKeys(): Promise<void> {
+    const problem = await readKeys();
+    if (problem !== null) showListProblem(problem);
   }
 
   /** Without a session, keys that were shown stay: the notice above says why nothing works. */
@@ -127,22 +141,14 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
     else list.showError(describeProblem(problem));
   }
 
-  async function loadMore(): Promise<void> {
-    if (next === null) return;
-    const mine = reading;
-    try {
-      const page = await api.listKeys({ includeRevoked: showRevoked, next });
-      if (mine !== reading) return;
-      const known = new Set(keys.map(({ id }) => id));
-      keys = [...keys, ...page.keys.filter(({ id }) => !known.has(id))];
-      next = page.next;
-      showKeys();
-      announcer.say(`${keys.length} keys are shown.`);
-    } catch (error) {
-      const problem = ApiProblem.of(error);
-      if (problem.signedOut) signedOut();
-      else announcer.say(`No more keys could be loaded. ${describeProblem(problem)}`);
-    }
+  /** What went wrong, unless it is said elsewhere. */
+  async function loadMore(): Promise<string | null> {
+    wanted = keys.length + MORE_KEYS;
+    const problem = await readKeys();
+    if (problem?.signedOut === true) signedOut();
+    else if (problem !== null) return describeProblem(problem);
+    else announcer.say(`${keys.length} keys are shown.`);
+    return null;
   }
 
   async function loadWorkflows(): Promise<void> {

@@ -12,7 +12,8 @@ const SKELETON_ROWS = 3;
 export interface KeyListParts {
   readonly row: KeyRowParts;
   readonly onToggleRevoked: (show: boolean) => void;
-  readonly onMore: () => Promise<void>;
+  /** Resolves to what went wrong, if that is to be shown here. Must not reject. */
+  readonly onMore: () => Promise<string | null>;
   readonly onRetry: () => void;
 }
 
@@ -55,13 +56,15 @@ export function createKeyList(parts: KeyListParts): KeyList {
     async onClick() {
       const last = list.lastElementChild;
       more.setBusy(true);
-      await parts.onMore();
+      const problem = await parts.onMore();
       more.setBusy(false);
+      showMoreProblem(problem);
       // The button is gone after the last page: go on where the new rows begin.
       if (more.element.parentElement?.hidden !== false) (last?.nextElementSibling as HTMLElement | null)?.focus();
     },
   });
-  const footer = h('div', { class: 'keys-footer', hidden: true }, more.element);
+  const moreAlerts = h('div', { class: 'keys-more-alerts' });
+  const footer = h('div', { class: 'keys-footer', hidden: true }, moreAlerts, more.element);
   const element = h(
     'section',
     { class: 'keys-section', 'aria-labelledby': 'keys-heading' },
@@ -75,6 +78,13 @@ export function createKeyList(parts: KeyListParts): KeyList {
     slot,
     footer,
   );
+
+  function showMoreProblem(text: string | null): void {
+    more.setLabel(text === null ? 'Load more' : 'Try again');
+    moreAlerts.replaceChildren();
+    if (text === null) return;
+    moreAlerts.append(createAlert(h('p', { class: 'notice-title' }, 'No more keys could be loaded'), h('p', {}, text)));
+  }
 
   function problemWith(title: string, text: string): HTMLElement {
     const again = h('button', { type: 'button', class: 'button button-quiet', onclick: parts.onRetry }, 'Try again');
@@ -122,6 +132,7 @@ export function createKeyList(parts: KeyListParts): KeyList {
     },
     show({ keys, workflows, includesRevoked, hasMore }) {
       alerts.replaceChildren();
+      showMoreProblem(null);
       slot.removeAttribute('aria-busy');
       const wanted = new Map(keys.map((key) => [key.id, key]));
       for (const [id, row] of rows) {
