@@ -22,9 +22,6 @@ import { createHttpApp } from '../../../src/transport/http/app.js';
 import { settingsPage } from '../../../src/transport/http/settings/settings-page.js';
 import { RecordingMetrics } from '../../support/fakes/recording-metrics.js';
 
-/** The account that is signed in. */
-const ACCOUNT = 'account-1';
-
 const ACTOR: Actor = { name: 'test', origin: null };
 
 /** A key to have been made in the past. */
@@ -47,6 +44,8 @@ export type Trouble = 'none' | 'outage' | 'unconfirmed';
  */
 export class TestPlatform {
   signedIn = true;
+  /** The account that signs in. */
+  account = 'account-1';
   trouble: Trouble = 'none';
   workflows: WorkflowSummary[] = [];
   receipt: Pick<Receipt, 'confirmedInMs' | 'sidecars'> = {
@@ -73,7 +72,7 @@ export class TestPlatform {
     });
     this.app = createHttpApp({
       keys,
-      sessions: { authenticate: () => Promise.resolve(this.signedIn ? { accountId: ACCOUNT } : null) },
+      sessions: { authenticate: () => Promise.resolve(this.signedIn ? { accountId: this.account } : null) },
       session: { mode: 'table', cookie: 'session' },
       metrics: new RecordingMetrics(),
       logger: silentLogger,
@@ -109,11 +108,11 @@ export class TestPlatform {
 
   /** Revokes as another tab or an operator would. */
   async revokeElsewhere(id: string): Promise<void> {
-    await this.registry.revoke(id, ACCOUNT, ACTOR);
+    await this.registry.revoke(id, this.account, ACTOR);
   }
 
   async keys(): Promise<readonly KeyDetails[]> {
-    const page = await this.registry.list({ accountId: ACCOUNT, includeRevoked: true, limit: 1000, after: null });
+    const page = await this.registry.list({ accountId: this.account, includeRevoked: true, limit: 1000, after: null });
     return page.keys;
   }
 
@@ -122,7 +121,7 @@ export class TestPlatform {
     const rawKey = mintRawKey();
     const created = await this.registry.create(
       {
-        accountId: ACCOUNT,
+        accountId: this.account,
         name: key.name,
         keyHash: hashRawKey(rawKey),
         keyPrefix: keyPrefixOf(rawKey),
@@ -134,7 +133,7 @@ export class TestPlatform {
       Number.POSITIVE_INFINITY,
     );
     if (key.usedMsAgo != null) this.usedAtMs.set(created.id, systemClock.wallMs() - key.usedMsAgo);
-    if (key.revoked === true) await this.registry.revoke(created.id, ACCOUNT, ACTOR);
+    if (key.revoked === true) await this.registry.revoke(created.id, this.account, ACTOR);
     return created;
   }
 

@@ -15,9 +15,17 @@ export interface ConfirmPanelParts {
   readonly focus: 'keep' | 'body';
   readonly run: () => Promise<void>;
   /** What to show for a failure; `null` when it is shown elsewhere. */
-  readonly explain: (problem: ApiProblem) => { readonly title: string; readonly text: string } | null;
+  readonly explain: (problem: ApiProblem) => Explanation | null;
   /** Asked to go away; the caller puts the focus back. */
   readonly onClose: () => void;
+}
+
+/** A failure, for people. */
+export interface Explanation {
+  readonly title: string;
+  readonly text: string;
+  /** Another attempt can only end in the same way, so none is offered. */
+  readonly final?: boolean;
 }
 
 /** A question beside what it is about; the rest of the page stays usable. */
@@ -53,6 +61,10 @@ export function createConfirmPanel(parts: ConfirmPanelParts): ConfirmPanel {
           createAlert(h('p', { class: 'notice-title' }, explained.title), h('p', {}, explained.text)),
         );
         act.setLabel('Try again');
+        if (explained.final === true) {
+          if (document.activeElement === act.element) keep.focus();
+          act.element.hidden = true;
+        }
         // It may have been done all the same: there is nothing left to promise.
         keep.textContent = 'Close';
       }

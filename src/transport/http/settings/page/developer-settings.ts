@@ -51,8 +51,11 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
 
   const banners = createNewKeyBanners({ exampleUrl, announcer, onEmpty: () => list.focusHeading() });
 
-  const session = createSessionNotice(async () => {
-    await Promise.all([loadKeys(), loadWorkflows()]);
+  const session = createSessionNotice({
+    async check() {
+      await Promise.all([loadKeys(), loadWorkflows()]);
+    },
+    focusElsewhere: () => list.focusHeading(),
   });
 
   const form = createCreateForm({

@@ -135,11 +135,13 @@ export function createKeyList(parts: KeyListParts): KeyList {
       showMoreProblem(null);
       slot.removeAttribute('aria-busy');
       const wanted = new Map(keys.map((key) => [key.id, key]));
+      let focusLost = false;
       for (const [id, row] of rows) {
         const key = wanted.get(id);
         if (key !== undefined) row.update(key, workflows);
         else if (row.held) row.update(row.key, workflows);
         else {
+          focusLost ||= row.element.contains(document.activeElement);
           row.element.remove();
           rows.delete(id);
         }
@@ -163,6 +165,7 @@ export function createKeyList(parts: KeyListParts): KeyList {
       if (rows.size === 0) slot.replaceChildren(emptyState(includesRevoked));
       else if (list.parentElement !== slot) slot.replaceChildren(list);
       footer.hidden = !hasMore;
+      if (focusLost) heading.focus();
     },
     tick() {
       for (const row of rows.values()) row.tick();

@@ -1,6 +1,6 @@
 import type { ApiKey, CreatedApiKey, Receipt } from './api.js';
 import type { ApiProblem } from './api-problem.js';
-import { type ConfirmPanel, createConfirmPanel } from './confirm-panel.js';
+import { type ConfirmPanel, createConfirmPanel, type Explanation } from './confirm-panel.js';
 import type { DateFormat, DateText } from './dates.js';
 import { describeProblem } from './describe-problem.js';
 import { type Child, h, uniqueId } from './dom.js';
@@ -26,7 +26,7 @@ export interface KeyRowParts {
   readonly onRevoked: (key: ApiKey) => void;
   readonly onRotated: (old: ApiKey, replacement: CreatedApiKey, overlapSeconds: number) => void;
   readonly onSignedOut: () => void;
-  /** Something happened that the list does not show yet. */
+  /** The key may not be as the row shows it, or not belong in the list any more: it is to be read again. */
   readonly onStale: () => void;
   /** The receipt of a revoked key has been read. */
   readonly onReceiptDismissed: (key: ApiKey) => void;
@@ -75,6 +75,14 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, p
     below,
   );
 
+  /** Makes a change; when it takes away what has the focus, the row gets it. */
+  function keepingFocus(change: () => void): void {
+    const had = element.contains(document.activeElement);
+    change();
+    const focused = document.activeElement;
+    if (had && (!element.contains(focused) || focused?.closest('[hidden]') != null)) element.focus();
+  }
+
   function tick(): void {
     const at = now();
     const state = keyState(key, at);
@@ -113,6 +121,13 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, p
     below.replaceChildren();
   }
 
+  function goBackTo(opener: HTMLElement): void {
+    closePanel();
+    opener.focus();
+    // An open question keeps a row that the list has dropped meanwhile.
+    parts.onStale();
+  }
+
   function failed(problem: ApiProblem): void {
     if (problem.signedOut) parts.onSignedOut();
     else if (problem.uncertain || problem.status === 404 || problem.status === 409) parts.onStale();
@@ -147,10 +162,7 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, p
           failed(problem);
           return explainRevocation(problem);
         },
-        onClose() {
-          closePanel();
-          revokeButton.focus();
-        },
+        onClose: () => goBackTo(revokeButton),
       }),
       revokeButton,
     );
@@ -191,10 +203,7 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, p
           failed(problem);
           return explainRotation(problem);
         },
-        onClose() {
-          closePanel();
-          rotateButton.focus();
-        },
+        onClose: () => goBackTo(rotateButton),
       }),
       rotateButton,
     );
@@ -250,11 +259,13 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, p
     update(next, names) {
       key = next;
       workflows = names;
-      // Revoked elsewhere: there is nothing left to ask, unless this very row is waiting for its own answer.
-      if (key.revoked_at !== null && panel !== null && !panel.busy) closePanel();
-      show();
+      keepingFocus(() => {
+        // Revoked elsewhere: there is nothing left to ask, unless this very row is waiting for its own answer.
+        if (key.revoked_at !== null && panel !== null && !panel.busy) closePanel();
+        show();
+      });
     },
-    tick,
+    tick: () => keepingFocus(tick),
     focus: () => element.focus(),
   };
 }
@@ -298,10 +309,16 @@ function timesOf(key: ApiKey, dates: DateFormat, at: number): readonly Node[] {
   return lines.filter((node): node is Node => node instanceof Node);
 }
 
-function explainRevocation(problem: ApiProblem): { readonly title: string; readonly text: string } | null {
+const NOT_FOUND = {
+  title: 'This key was not found',
+  text: 'It may belong to another account, or be deleted.',
+  final: true,
+};
+
+function explainRevocation(problem: ApiProblem): Explanation | null {
   if (problem.signedOut) return null;
   if (problem.status === 404) {
-    return { title: 'This key was not found', text: 'It may belong to another account now. Reload the page.' };
+    return NOT_FOUND;
   }
   if (problem.unconfirmed) {
     return {
@@ -315,10 +332,10 @@ function explainRevocation(problem: ApiProblem): { readonly title: string; reado
       text: `${describeProblem(problem)} Treat it as still working until this has been tried again: revoking twice does no harm.`,
     };
   }
-  return { title: 'The key was not revoked', text: describeProblem(problem) };
+  return { title: 'The key was not revoked', text: describeProblem(problem), final: problem.status === 409 };
 }
 
-function explainRotation(problem: ApiProblem): { readonly title: string; readonly text: string } | null {
+function explainRotation(problem: ApiProblem): Explanation | null {
   if (problem.signedOut) return null;
   if (problem.uncertain) {
     return {
@@ -326,5 +343,6 @@ function explainRotation(problem: ApiProblem): { readonly title: string; readonl
       text: `${describeProblem(problem)} If a new key stands in the list, revoke it: it could not be shown to you.`,
     };
   }
-  return { title: 'The key was not rotated', text: describeProblem(problem) };
+  if (problem.status === 404) return NOT_FOUND;
+  return { title: 'The key was not rotated', text: describeProblem(problem), final: problem.status === 409 };
 }

@@ -1,0 +1,89 @@
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
+import { CHROMIUM } from './support/chromium.js';
+import { pagesUnderTest } from './support/pages-under-test.js';
+import { programIsHere } from './support/program-is-here.js';
+
+describe.skipIf(!programIsHere(CHROMIUM))('what changes elsewhere', { timeout: 60_000 }, () => {
+  const pages = pagesUnderTest();
+
+  /** Has the page do what it does when it comes to the front, and waits for its list. */
+  async function comeBack(page: Page): Promise<void> {
+    const read = page.waitForResponse((response) => response.url().includes('/api/keys'));
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    await (await read).finished();
+  }
+
+  const focusedName = (page: Page) =>
+    page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent);
+
+  it('takes a key away, once its question is closed', async () => {
+    const [key] = await pages.platform.seed([{ name: 'Gone' }]);
+    const { page } = await pages.open();
+    await page.getByRole('button', { name: 'Revoke key Gone' }).click();
+    await pages.platform.revokeElsewhere(key?.id ?? '');
+    await comeBack(page);
+    await page.getByRole('button', { name: 'Keep it' }).click();
+    await page.getByText('No active API keys').waitFor();
+    expect(await focusedName(page)).toBe('API keys');
+  });
+
+  it('offers no second attempt at a rotation that can only fail again', async () => {
+    const [key] = await pages.platform.seed([{ name: 'Stopped' }]);
+    const { page, axe } = await pages.open();
+    await page.getByRole('button', { name: 'Rotate key Stopped' }).click();
+    await pages.platform.revokeElsewhere(key?.id ?? '');
+    await page.getByRole('button', { name: 'Rotate', exact: true }).click();
+    await page.getByText('The key was not rotated').waitFor();
+    expect(await page.getByRole('button', { name: 'Try again' }).count()).toBe(0);
+    expect(await focusedName(page)).toBe('Close');
+    expect(await axe()).toEqual([]);
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByText('No active API keys').waitFor();
+  });
+
+  it('offers no second attempt at a revocation of a key that is not there', async () => {
+    await pages.platform.seed([{ name: 'Theirs' }]);
+    const { page } = await pages.open();
+    await page.getByRole('button', { name: 'Revoke key Theirs' }).click();
+    pages.platform.account = 'account-2';
+    await page.getByRole('button', { name: 'Revoke', exact: true }).click();
+    await page.getByText('This key was not found').waitFor();
+    expect(await page.getByRole('button', { name: 'Try again' }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByText('No active API keys').waitFor();
+  });
+
+  it('leaves the focus in a row whose question it answers', async () => {
+    const [key] = await pages.platform.seed([{ name: 'Watched' }]);
+    const { page } = await pages.open();
+    await page.getByLabel('Show revoked keys').check();
+    await page.getByRole('button', { name: 'Revoke key Watched' }).click();
+    await pages.platform.revokeElsewhere(key?.id ?? '');
+    await comeBack(page);
+    const row = page.getByRole('listitem').filter({ hasText: 'Revoked just now' });
+    await row.waitFor();
+    expect(await page.getByRole('button', { name: 'Keep it' }).count()).toBe(0);
+    expect(await row.evaluate((element) => element === document.activeElement)).toBe(true);
+  });
+
+  it.each([
+    ['where it was', true, 'Create'],
+    ['to the list, where nothing had it', false, 'API keys'],
+  ])('gives the focus back %s after signing in', async (_, signedIn, name) => {
+    pages.platform.signedIn = signedIn;
+    const { page } = await pages.open();
+    if (signedIn) {
+      await page.getByText('No active API keys').waitFor();
+      pages.platform.signedIn = false;
+      await page.getByLabel('Key Name').fill('Typed');
+      await page.getByRole('button', { name: 'Create' }).click();
+    }
+    const again = page.getByRole('button', { name: 'I have signed in' });
+    await again.waitFor();
+    pages.platform.signedIn = true;
+    await again.click();
+    await again.waitFor({ state: 'detached' });
+    expect(await focusedName(page)).toBe(name);
+  });
+});
