@@ -86,4 +86,39 @@ describe.skipIf(!programIsHere(CHROMIUM))('what changes elsewhere', { timeout: 6
     await again.waitFor({ state: 'detached' });
     expect(await focusedName(page)).toBe(name);
   });
+
+  it('names a workflow that is newer than the page, and offers it as a scope', async () => {
+    const old = { id: 'wf-old', name: 'Old flow' };
+    pages.platform.workflows = [old];
+    const { page } = await pages.open();
+    await page.getByText('No active API keys').waitFor();
+    pages.platform.workflows = [old, { id: 'wf-new', name: 'New flow' }];
+    await pages.platform.seed([{ name: 'Made elsewhere', workflowId: 'wf-new' }]);
+    // What the page said of the scope at any time.
+    await page.evaluate(() => {
+      const said: string[] = [];
+      Object.assign(globalThis, { said });
+      const note = () => said.push(document.querySelector('.key-scope')?.textContent ?? '');
+      new MutationObserver(note).observe(document.body, { childList: true, subtree: true });
+    });
+    await comeBack(page);
+    await page.getByRole('listitem').getByText('New flow').waitFor();
+    expect(await page.evaluate('said.join()')).not.toContain('deleted');
+    await page.getByLabel('Scope').selectOption({ label: 'New flow' });
+  });
+
+  it('leaves alone what is being typed while nothing changed', async () => {
+    pages.platform.workflows = Array.from({ length: 20 }, (_, i) => ({ id: `wf-${i}`, name: `Workflow ${i}` }));
+    const { page } = await pages.open();
+    const scope = page.getByRole('combobox', { name: 'Scope' });
+    await page.getByText('No active API keys').waitFor();
+    await scope.click();
+    await page.keyboard.type('flow 1');
+    const read = page.waitForResponse((response) => response.url().includes('/api/workflows'));
+    await comeBack(page);
+    await (await read).finished();
+    await page.keyboard.type('9');
+    await page.keyboard.press('Enter');
+    expect(await scope.inputValue()).toBe('Workflow 19');
+  });
 });

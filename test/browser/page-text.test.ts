@@ -9,6 +9,7 @@ import { nextPageOf } from '../../src/transport/http/settings/page/next-page-of.
 import { receiptText } from '../../src/transport/http/settings/page/receipt-text.js';
 import { type Language, snippet, variableName } from '../../src/transport/http/settings/page/snippets.js';
 import { workflowLabels } from '../../src/transport/http/settings/page/workflow-labels.js';
+import { namesUnknownWorkflow, workflowNames } from '../../src/transport/http/settings/page/workflow-names.js';
 import { programIsHere } from './support/program-is-here.js';
 
 const MINUTE = 60_000;
@@ -131,6 +132,17 @@ describe('the labels of workflows', () => {
       'Other',
       'd',
     ]);
+  });
+});
+
+describe('a workflow that is not in the list', () => {
+  const scoped = (workflow_id: string | null) => ({ workflow_id }) as ApiKey;
+
+  it('is deleted when a key named it before, and unknown when only a later key does', () => {
+    const known = workflowNames([{ id: 'a', name: 'A' }], [scoped('a'), scoped('b'), scoped(null)]);
+    expect([...known.deleted]).toEqual(['b']);
+    expect(namesUnknownWorkflow([scoped('a'), scoped('b'), scoped(null)], known)).toBe(false);
+    expect(namesUnknownWorkflow([scoped('c')], known)).toBe(true);
   });
 });
 

@@ -1,17 +1,17 @@
 import { createAnnouncer } from './announcer.js';
-import type { Api, ApiKey, CreatedApiKey, Workflow } from './api.js';
+import type { Api, ApiKey, CreatedApiKey } from './api.js';
 import { ApiProblem } from './api-problem.js';
 import { createCreateForm } from './create-form.js';
 import { createDateFormat } from './dates.js';
 import { describeProblem } from './describe-problem.js';
 import { h } from './dom.js';
 import { createKeyList } from './key-list.js';
-import type { WorkflowNames } from './key-row.js';
 import { createNewKeyBanners } from './new-key-banners.js';
 import { overlapText } from './overlaps.js';
 import { receiptText } from './receipt-text.js';
 import { createSessionNotice } from './session-notice.js';
 import { onChangeElsewhere, tellOtherTabs } from './tabs.js';
+import { namesUnknownWorkflow, type WorkflowNames, workflowNames } from './workflow-names.js';
 
 /** How often the dates on the page are brought up to date, in ms. */
 const TICK_MS = 30_000;
@@ -43,11 +43,13 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
   let hasMore = false;
   /** How many keys are to be listed; a list that was made longer stays so. */
   let wanted = FIRST_KEYS;
-  let workflows: WorkflowNames = null;
+  let workflows: WorkflowNames | null = null;
   let showRevoked = false;
   let loaded = false;
   /** Grows with each reading of the list, so that a slow answer never overwrites a newer one. */
   let reading = 0;
+  /** The same for the workflows. */
+  let asking = 0;
 
   const banners = createNewKeyBanners({ exampleUrl, announcer, onEmpty: () => list.focusHeading() });
 
@@ -124,6 +126,7 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
       loaded = true;
       session.hide();
       showKeys();
+      explainScopes();
       return null;
     } catch (error) {
       return mine === reading ? ApiProblem.of(error) : null;
@@ -155,15 +158,26 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
   }
 
   async function loadWorkflows(): Promise<void> {
+    asking += 1;
+    const mine = asking;
+    const listed = keys;
     try {
-      const found: readonly Workflow[] = await api.listWorkflows();
-      workflows = new Map(found.map(({ id, name }) => [id, name]));
+      const found = await api.listWorkflows();
+      if (mine !== asking) return;
+      workflows = workflowNames(found, listed);
       form.setWorkflows(found);
       if (loaded) showKeys();
+      explainScopes();
     } catch (error) {
+      if (mine !== asking) return;
       if (ApiProblem.of(error).signedOut) signedOut();
       else form.setWorkflowsFailed(() => void loadWorkflows());
     }
+  }
+
+  /** Reads the workflows again when a key names one that is newer than they are, or deleted. */
+  function explainScopes(): void {
+    if (workflows !== null && namesUnknownWorkflow(keys, workflows)) void loadWorkflows();
   }
 
   function showNewKey(key: CreatedApiKey, note: string | null): void {
@@ -187,7 +201,10 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
       list.showLoading();
       void loadKeys();
       void loadWorkflows();
-      onChangeElsewhere(() => void loadKeys());
+      onChangeElsewhere(() => {
+        void loadKeys();
+        void loadWorkflows();
+      });
       setInterval(() => {
         if (!document.hidden) list.tick();
       }, TICK_MS);

@@ -2,8 +2,9 @@ import type { ApiKey } from './api.js';
 import { createBusyButton } from './busy-button.js';
 import { h } from './dom.js';
 import { icon } from './icons.js';
-import { createKeyRow, type KeyRow, type KeyRowParts, type WorkflowNames } from './key-row.js';
+import { createKeyRow, type KeyRow, type KeyRowParts } from './key-row.js';
 import { createAlert } from './notice.js';
+import type { WorkflowNames } from './workflow-names.js';
 
 /** Rows of the skeleton. */
 const SKELETON_ROWS = 3;
@@ -20,7 +21,8 @@ export interface KeyListParts {
 /** What the list shows. */
 export interface KeyListContent {
   readonly keys: readonly ApiKey[];
-  readonly workflows: WorkflowNames;
+  /** `null` while nothing is known of them. */
+  readonly workflows: WorkflowNames | null;
   readonly includesRevoked: boolean;
   readonly hasMore: boolean;
 }

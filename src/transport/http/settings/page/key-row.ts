@@ -11,12 +11,10 @@ import { OVERLAPS } from './overlaps.js';
 import { permissionLabel } from './permissions-field.js';
 import { receiptText } from './receipt-text.js';
 import { ALL_WORKFLOWS } from './workflow-labels.js';
+import type { WorkflowNames } from './workflow-names.js';
 
 /** An expiry this near is emphasised. */
 const EXPIRES_SOON_MS = 7 * 86_400_000;
-
-/** Names of the account's workflows by id; `null` while they are not known. */
-export type WorkflowNames = ReadonlyMap<string, string> | null;
 
 /** What a row needs and whom it tells. */
 export interface KeyRowParts {
@@ -38,13 +36,13 @@ export interface KeyRow {
   readonly key: ApiKey;
   /** A question is open, or a receipt not yet dismissed: the row must stay although the list would drop it. */
   readonly held: boolean;
-  update(key: ApiKey, workflows: WorkflowNames): void;
+  update(key: ApiKey, workflows: WorkflowNames | null): void;
   /** Brings the dates up to date. */
   tick(): void;
   focus(): void;
 }
 
-export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames, parts: KeyRowParts): KeyRow {
+export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames | null, parts: KeyRowParts): KeyRow {
   let key = initial;
   let workflows = initialWorkflows;
   let panel: ConfirmPanel | null = null;
@@ -285,12 +283,14 @@ function badgesOf(state: ReturnType<typeof keyState>): readonly HTMLElement[] {
   }
 }
 
-function scopeOf(workflowId: string | null, workflows: WorkflowNames): readonly (string | Node)[] {
+function scopeOf(workflowId: string | null, workflows: WorkflowNames | null): readonly (string | Node)[] {
   if (workflowId === null) return [ALL_WORKFLOWS];
-  const known = workflows?.get(workflowId);
+  const known = workflows?.names.get(workflowId);
   if (known !== undefined) return [known];
   const id = h('code', {}, workflowId);
-  return workflows === null ? [id] : [id, h('span', { class: 'muted' }, ' (deleted workflow)')];
+  return workflows?.deleted.has(workflowId) === true
+    ? [id, h('span', { class: 'muted' }, ' (deleted workflow)')]
+    : [id];
 }
 
 function timesOf(key: ApiKey, dates: DateFormat, at: number): readonly Node[] {

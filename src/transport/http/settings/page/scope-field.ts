@@ -40,16 +40,18 @@ export interface ScopeField {
 export function createScopeField(): ScopeField {
   const element = h('div');
   const id = uniqueId('scope');
+  const note = h('p', { class: 'field-note', hidden: true });
   let current = createWorkflowSelect([]);
+  let known = '[]';
   let error: string | null = null;
-  let showError = mount(current, null);
+  let showError = mount(current);
 
-  function mount(next: ScopeControl, extra: HTMLElement | null): (text: string | null) => void {
+  function mount(next: ScopeControl): (text: string | null) => void {
     next.choose(current.value());
     const focused = current.control === document.activeElement;
     current = next;
     next.control.id = id;
-    const field = createField({ label: 'Scope', control: next.control, shown: next.shown, extra });
+    const field = createField({ label: 'Scope', control: next.control, shown: next.shown, extra: note });
     element.replaceChildren(field.element);
     field.setError(error);
     if (focused) next.control.focus();
@@ -60,12 +62,18 @@ export function createScopeField(): ScopeField {
     element,
     value: () => current.value(),
     setWorkflows(workflows) {
+      note.hidden = true;
+      const list = JSON.stringify(workflows);
+      // The control stays, with what is being typed in it, unless there is something new to choose from.
+      if (list === known) return;
+      known = list;
       const search = workflows.length > SEARCH_ABOVE;
-      showError = mount(search ? createWorkflowSearch(workflows) : createWorkflowSelect(workflows), null);
+      showError = mount(search ? createWorkflowSearch(workflows) : createWorkflowSelect(workflows));
     },
     setFailed(retry) {
       const again = h('button', { type: 'button', class: 'link', onclick: retry }, 'Try again');
-      showError = mount(current, h('p', { class: 'field-note' }, 'Your workflows could not be loaded. ', again));
+      note.replaceChildren('Your workflows could not be loaded. ', again);
+      note.hidden = false;
     },
     setError(text) {
       error = text;
