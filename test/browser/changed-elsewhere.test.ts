@@ -46,12 +46,13 @@ describe.skipIf(!programIsHere(CHROMIUM))('what changes elsewhere', { timeout: 6
     await pages.platform.seed([{ name: 'Theirs' }]);
     const { page } = await pages.open();
     await page.getByRole('button', { name: 'Revoke key Theirs' }).click();
-    pages.platform.account = 'account-2';
+    await page.route('**/api/keys/*', (route) => route.fulfill({ status: 404, json: { title: 'Not found' } }));
     await page.getByRole('button', { name: 'Revoke', exact: true }).click();
     await page.getByText('This key was not found').waitFor();
     expect(await page.getByRole('button', { name: 'Try again' }).count()).toBe(0);
+    const read = page.waitForResponse((response) => response.url().includes('/api/keys?'));
     await page.getByRole('button', { name: 'Close' }).click();
-    await page.getByText('No active API keys').waitFor();
+    await read;
   });
 
   it('leaves the focus in a row whose question it answers', async () => {
@@ -120,5 +121,43 @@ describe.skipIf(!programIsHere(CHROMIUM))('what changes elsewhere', { timeout: 6
     await page.keyboard.type('9');
     await page.keyboard.press('Enter');
     expect(await scope.inputValue()).toBe('Workflow 19');
+  });
+
+  it('leaves nothing of an account when another one signs in', async () => {
+    pages.platform.workflows = [{ id: 'wf-1', name: 'Flow of the first' }];
+    await pages.platform.seed([{ name: 'Open' }]);
+    const { page } = await pages.open();
+    await page.getByLabel('Key Name').fill('Of the first');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByRole('listitem').filter({ hasText: 'Of the first' }).waitFor();
+    await page.getByRole('button', { name: 'Revoke key Open' }).click();
+    await page.getByLabel('Key Name').fill('Half typed');
+    await page.getByLabel('Scope').selectOption({ label: 'Flow of the first' });
+
+    pages.platform.account = 'account-2';
+    pages.platform.workflows = [{ id: 'wf-2', name: 'Flow of the second' }];
+    await comeBack(page);
+    await page.getByText('No active API keys').waitFor();
+    await expect
+      .poll(() => page.getByLabel('Scope').locator('option').allInnerTexts())
+      .toEqual(['All workflows', 'Flow of the second']);
+    expect(await page.content()).not.toMatch(/nk_live_[0-9a-f]{64}|of the first/i);
+    expect(await page.getByLabel('Key Name').inputValue()).toBe('');
+    expect(await page.getByLabel('Scope').inputValue()).toBe('');
+  });
+
+  it('keeps a key that the next account made before the page knew of it', async () => {
+    const { page } = await pages.open();
+    const create = async (name: string) => {
+      await page.getByLabel('Key Name').fill(name);
+      await page.getByRole('button', { name: 'Create' }).click();
+      await page.getByRole('listitem').filter({ hasText: name }).waitFor();
+    };
+    await create('Of one');
+    pages.platform.account = 'account-2';
+    await create('Of two');
+    await expect.poll(() => page.getByRole('listitem').count()).toBe(1);
+    const shown = await page.getByRole('region', { name: 'API key created' }).allTextContents();
+    expect(shown).toEqual([expect.stringContaining('Of two')]);
   });
 });

@@ -16,6 +16,7 @@ import type { Sessions } from '../../ports/sessions.js';
 import type { Tracing } from '../../ports/tracing.js';
 import type { KeyService } from '../../service/keys.js';
 import { observeRequests } from './access-log.js';
+import { ACCOUNT_TAG_HEADER } from './account-tag.js';
 import { type AllowedMethods, watchAllowedMethods } from './allowed-methods.js';
 import { answerClientError } from './client-error.js';
 import { creationAllowance } from './creation-allowance.js';
@@ -117,7 +118,7 @@ function restApi(parts: HttpAppParts): FastifyPluginAsync {
         credentials: true,
         methods: ['GET', 'HEAD', 'POST', 'DELETE'],
         allowedHeaders: ['content-type', 'if-none-match'],
-        exposedHeaders: ['etag', 'link', 'retry-after'],
+        exposedHeaders: ['etag', ACCOUNT_TAG_HEADER, 'link', 'retry-after'],
         maxAge: 600,
         strictPreflight: false,
       });

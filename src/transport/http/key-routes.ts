@@ -6,6 +6,7 @@ import { ALL_PERMISSIONS, permissionSet } from '../../domain/permissions.js';
 import type { Clock } from '../../ports/clock.js';
 import type { Actor } from '../../ports/key-registry.js';
 import type { KeyChoices, KeyService } from '../../service/keys.js';
+import { ACCOUNT_TAG_HEADER, accountTag } from './account-tag.js';
 import { parseDateTime } from './date-time.js';
 import { answers } from './documented.js';
 import { entityTag, matchesEntityTag } from './entity-tag.js';
@@ -48,6 +49,15 @@ const CREATION_PROBLEMS = {
   ...WRITE_PROBLEMS,
   'limit-reached': 'The account has as many active keys as it may have.',
   'too-many-requests': 'The account made many keys in the last minute; try again later.',
+};
+
+const ACCOUNT_TAG = {
+  'Latchkey-Account': {
+    type: 'string',
+    pattern: '^[A-Za-z0-9_-]{22}$',
+    description:
+      "An opaque name of the session's account: another one means that somebody else has signed in in this browser.",
+  },
 };
 
 /** `/keys`: create, list, revoke and rotate the user keys of the session's account. */
@@ -96,6 +106,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
               items: { $ref: 'Key#' },
               description: 'The keys.',
               headers: {
+                ...ACCOUNT_TAG,
                 Link: { type: 'string', description: 'The next page, as `<…>; rel="next"`; absent on the last one.' },
                 ETag: {
                   type: 'string',
@@ -103,14 +114,19 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
                 },
               },
             },
-            304: { type: 'null', description: 'Nothing changed since the answer that had this `ETag`.' },
+            304: {
+              type: 'null',
+              description: 'Nothing changed since the answer that had this `ETag`.',
+              headers: ACCOUNT_TAG,
+            },
           },
           { ...READ_PROBLEMS, invalid: 'cursor is not one that this list gave out.' },
         ),
       },
       onSend: async (request, reply, payload) => {
         if (reply.statusCode !== 200 || typeof payload !== 'string') return payload;
-        const tag = entityTag(payload, String(reply.getHeader('link') ?? ''));
+        const own = [reply.getHeader('link') ?? '', reply.getHeader(ACCOUNT_TAG_HEADER) ?? ''].map(String);
+        const tag = entityTag(payload, ...own);
         reply.header('etag', tag);
         if (!matchesEntityTag(request.headers['if-none-match'], tag)) return payload;
         reply.code(304).removeHeader('content-type').removeHeader('content-length');
@@ -121,6 +137,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRoutesOptions> = async (app
       const { limit = LIST_LIMIT_MAX, cursor, revoked = true } = request.query;
       const after = cursor === undefined ? null : parseKeyCursor(cursor);
       const page = await keys.list({ accountId: request.accountId, includeRevoked: revoked, limit, after });
+      reply.header(ACCOUNT_TAG_HEADER, accountTag(request.accountId));
       // Kept, but asked about each time: then the tag can save sending it again.
       reply.header('cache-control', 'private, no-cache');
       if (page.nextAfter !== null) {

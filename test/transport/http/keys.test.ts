@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Permission } from '../../../src/domain/permissions.js';
 import { hashRawKey } from '../../../src/domain/raw-key.js';
-import { type AppUnderTest, appUnderTest, BOB } from './app-under-test.js';
+import { ADA, type AppUnderTest, appUnderTest, BOB } from './app-under-test.js';
 
 let http: AppUnderTest;
 
@@ -320,6 +320,22 @@ describe('GET /api/keys', () => {
 
     await http.ada('DELETE', `/api/keys/${id}`);
     expect((await conditional()).statusCode).toBe(200);
+  });
+
+  it('names the account by an opaque tag, on a 304 too, and confirms to no account the list of another', async () => {
+    const listed = (cookie: string, etag = '') =>
+      http.send({ method: 'GET', url: '/api/keys', headers: { cookie, 'if-none-match': etag } });
+    const ada = await listed(ADA);
+    const tag = String(ada.headers['latchkey-account']);
+    expect(tag).toMatch(/^[A-Za-z0-9_-]{22}$/);
+    const unchanged = await listed(ADA, String(ada.headers.etag));
+    expect(unchanged.statusCode).toBe(304);
+    expect(unchanged.headers['latchkey-account']).toBe(tag);
+    // Two empty lists are the same text.
+    const bob = await listed(BOB, String(ada.headers.etag));
+    expect(bob.statusCode).toBe(200);
+    expect(bob.body).toBe(ada.body);
+    expect(bob.headers['latchkey-account']).not.toBe(tag);
   });
 });
 

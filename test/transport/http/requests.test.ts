@@ -228,7 +228,7 @@ describe('CORS', () => {
     });
     expect(answer.headers).toMatchObject({
       'access-control-allow-origin': 'https://dashboard.example',
-      'access-control-expose-headers': 'etag, link, retry-after',
+      'access-control-expose-headers': 'etag, latchkey-account, link, retry-after',
     });
     expect(answer.headers.vary).toContain('Origin');
   });

@@ -47,6 +47,8 @@ export interface KeyListing {
   readonly keys: readonly ApiKey[];
   /** There are older ones. */
   readonly hasMore: boolean;
+  /** An opaque name of the account that is signed in. */
+  readonly account: string | null;
 }
 
 /** The REST calls of this page. Each rejects with an {@link ApiProblem} and nothing else. */
@@ -99,6 +101,7 @@ export function createApi(base: URL): Api {
   return {
     async listKeys({ includeRevoked, count }) {
       const keys: ApiKey[] = [];
+      let account: string | null = null;
       let next: string | null = includeRevoked ? '' : '?revoked=false';
       while (next !== null && keys.length < count) {
         const query = new URLSearchParams(next);
@@ -106,8 +109,9 @@ export function createApi(base: URL): Api {
         const response = await call('GET', `keys?${query}`);
         keys.push(...(await json<ApiKey[]>(response)));
         next = nextPageOf(response.headers.get('link'));
+        account = response.headers.get('latchkey-account');
       }
-      return { keys, hasMore: next !== null };
+      return { keys, hasMore: next !== null, account };
     },
     async listWorkflows() {
       return json<Workflow[]>(await call('GET', 'workflows'));

@@ -33,6 +33,8 @@ export interface CreateForm {
   readonly element: HTMLElement;
   setWorkflows(workflows: readonly Workflow[]): void;
   setWorkflowsFailed(retry: () => void): void;
+  /** Forgets all that was typed and chosen. */
+  reset(): void;
 }
 
 export function createCreateForm(parts: CreateFormParts): CreateForm {
@@ -126,16 +128,22 @@ export function createCreateForm(parts: CreateFormParts): CreateForm {
     submit.setBusy(true);
     try {
       const key = await parts.create(order);
-      name.value = '';
-      scope.reset();
-      expiry.reset();
-      permissions.reset();
+      reset();
       parts.onCreated(key);
     } catch (error) {
       showProblem(ApiProblem.of(error), order);
     } finally {
       submit.setBusy(false);
     }
+  }
+
+  function reset(): void {
+    alerts.replaceChildren();
+    showErrors(new Map());
+    name.value = '';
+    scope.reset();
+    expiry.reset();
+    permissions.reset();
   }
 
   name.addEventListener('input', () => nameField.setError(null));
@@ -165,6 +173,7 @@ export function createCreateForm(parts: CreateFormParts): CreateForm {
     element: form,
     setWorkflows: (workflows) => scope.setWorkflows(workflows),
     setWorkflowsFailed: (retry) => scope.setFailed(retry),
+    reset,
   };
 }
 

@@ -44,6 +44,8 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
   /** How many keys are to be listed; a list that was made longer stays so. */
   let wanted = FIRST_KEYS;
   let workflows: WorkflowNames | null = null;
+  /** Whose keys these are. */
+  let account: string | null = null;
   let showRevoked = false;
   let loaded = false;
   /** Grows with each reading of the list, so that a slow answer never overwrites a newer one. */
@@ -122,7 +124,8 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
     try {
       const listing = await api.listKeys({ includeRevoked: showRevoked, count: wanted });
       if (mine !== reading) return null;
-      ({ keys, hasMore } = listing);
+      if (account !== null && account !== listing.account) forgetAccount(listing.keys);
+      ({ keys, hasMore, account } = listing);
       loaded = true;
       session.hide();
       showKeys();
@@ -131,6 +134,19 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
     } catch (error) {
       return mine === reading ? ApiProblem.of(error) : null;
     }
+  }
+
+  /** Another account has signed in in this browser: nothing of the one before may stay, its new keys least of all. */
+  function forgetAccount(keysNow: readonly ApiKey[]): void {
+    // A key that was made before this was noticed is the new account's own.
+    banners.retain(new Set(keysNow.map(({ id }) => id)));
+    form.reset();
+    form.setWorkflows([]);
+    list.showLoading();
+    workflows = null;
+    wanted = FIRST_KEYS;
+    void loadWorkflows();
+    announcer.say('Another account is signed in now. These are its keys.');
   }
 
   async function loadKeys(): Promise<void> {

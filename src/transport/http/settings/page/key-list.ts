@@ -98,6 +98,7 @@ export function createKeyList(parts: KeyListParts): KeyList {
   }
 
   function reset(): void {
+    if (list.contains(document.activeElement)) heading.focus();
     alerts.replaceChildren();
     rows.clear();
     list.replaceChildren();

@@ -20,6 +20,8 @@ export interface NewKeyBanners {
   show(key: CreatedApiKey, note: string | null): void;
   /** Removes a key that nobody can use any more. */
   remove(id: string): void;
+  /** Removes the keys that are not among these. */
+  retain(ids: ReadonlySet<string>): void;
   /** Removes every raw key from the page. */
   clear(): void;
 }
@@ -53,6 +55,9 @@ export function createNewKeyBanners({ exampleUrl, announcer, onEmpty }: NewKeyBa
       banner.element.focus();
     },
     remove,
+    retain(ids) {
+      for (const id of banners.keys()) if (!ids.has(id)) remove(id);
+    },
     clear() {
       for (const id of banners.keys()) remove(id);
     },
