@@ -452,7 +452,16 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
     const { page, shoot } = await open(undefined, { javaScriptEnabled: false });
     // By its place: the driver does not look for text inside `noscript`.
     expect(await page.locator('noscript .notice-title').isVisible()).toBe(true);
+    expect(await page.getByText('Loading…').isVisible()).toBe(false);
     await shoot('no-javascript');
+  });
+
+  it('says what to do when its script does not come', async () => {
+    const { page } = await open();
+    await page.getByText('No active API keys').waitFor();
+    await page.route('**/*.js', (route) => route.fulfill({ status: 404 }));
+    await page.reload();
+    await page.getByText('If this stays, reload the page.').waitFor();
   });
 
   it('tells who is not signed in to sign in', async () => {

@@ -163,7 +163,9 @@ function guardedApi(parts: HttpAppParts): FastifyPluginAsync {
 
 function answerUnrouted(request: FastifyRequest, reply: FastifyReply, allowedMethods: AllowedMethods): FastifyReply {
   const allowed = allowedMethods(request.url);
-  if (allowed.length === 0) throw new HttpProblem('not-found', 'There is nothing at this address.');
+  // A route may find that it has nothing under this name: then it is the name that is wrong, not the method.
+  if (allowed.length === 0 || allowed.includes(request.method))
+    throw new HttpProblem('not-found', 'There is nothing at this address.');
   const allow = [...allowed, 'OPTIONS'].join(', ');
   if (request.method === 'OPTIONS') return reply.code(204).header('allow', allow).send();
   throw new HttpProblem('method-not-allowed', `This address knows ${allow} only.`, { headers: { allow } });

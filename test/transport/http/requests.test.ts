@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Failure } from '../../../src/domain/failure.js';
 import { mintRawKey } from '../../../src/domain/raw-key.js';
+import { settingsPage } from '../../../src/transport/http/settings/settings-page.js';
 import { ADA, type AppUnderTest, appUnderTest, BOB } from './app-under-test.js';
 
 let http: AppUnderTest;
@@ -287,6 +288,18 @@ describe('an address', () => {
     expect(response.statusCode).toBe(405);
     expect(response.headers.allow).toBe(allow);
     expect(response.json().type).toBe('urn:latchkey:problem:method-not-allowed');
+  });
+});
+
+describe('an asset of the settings page', () => {
+  it.each(['GET', 'HEAD'] as const)('that is not there gets a 404 problem for %s', async (method) => {
+    await http.app.close();
+    const assets = new Map([['page.html', '']]);
+    http = await appUnderTest({ plugins: [(app) => settingsPage(app, { assets })] });
+    const response = await http.send({ method, url: '/settings/developer/assets/settings.0123456789ab.js' });
+    expect(response.statusCode).toBe(404);
+    expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(response.headers.allow).toBeUndefined();
   });
 });
 
