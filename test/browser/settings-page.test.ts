@@ -365,6 +365,23 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
     expect(key?.permissions).toBe(ALL_PERMISSIONS);
   });
 
+  it('takes no day whose year has more than four digits', async () => {
+    const { page } = await open();
+    await page.getByLabel('Key Name').fill('For ever');
+    await page.getByLabel('Expires').selectOption('On a date…');
+    const date = page.getByLabel('Last day of the key');
+    // A browser whose date picker knows no `max` can still come to it.
+    await date.evaluate((input: HTMLInputElement) => {
+      input.value = '20260-05-17';
+    });
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByText('Choose a day before the year 10000').waitFor();
+    await date.fill('9999-12-30');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByRole('listitem').filter({ hasText: 'For ever' }).waitFor();
+    expect((await platform.keys())[0]?.expiresAtMs).toBe(new Date('9999-12-30T23:59:59.999').getTime());
+  });
+
   it('says when there are too many keys, and when to come back', async () => {
     platform = await pages.restart({ maxActiveKeys: 2, creationsPerMinute: 3 });
     const { page } = await open();

@@ -6,6 +6,9 @@ import { now } from './now.js';
 
 const DAY_MS = 86_400_000;
 
+/** The last day that can be chosen: RFC 3339 has four digits for a year, and here it may be UTC's next day already. */
+const LAST_DAY = '9999-12-30';
+
 const TERMS = [
   { value: '', label: 'Never' },
   { value: '30', label: 'In 30 days' },
@@ -29,7 +32,13 @@ export interface ExpiryField {
 export function createExpiryField(dates: DateFormat): ExpiryField {
   const select = h('select', { class: 'input' });
   for (const { value, label } of TERMS) select.append(h('option', { value }, label));
-  const date = h('input', { type: 'date', class: 'input', 'aria-label': 'Last day of the key', required: true });
+  const date = h('input', {
+    type: 'date',
+    class: 'input',
+    'aria-label': 'Last day of the key',
+    required: true,
+    max: LAST_DAY,
+  });
   const note = h('p', { class: 'field-note', 'aria-live': 'polite' });
   const dateError = createFieldError(date);
   const extra = h('div', { class: 'field-extra' }, date, dateError.element, note);
@@ -42,6 +51,7 @@ export function createExpiryField(dates: DateFormat): ExpiryField {
     if (select.value === '') return { at: null };
     if (!onDate()) return { at: new Date(now() + Number(select.value) * DAY_MS).toISOString() };
     if (date.value === '') return { problem: 'Choose a date.' };
+    if (date.validity.rangeOverflow) return { problem: 'Choose a day before the year 10000, or no expiry.' };
     // The whole of the chosen day, where the reader is.
     const end = new Date(`${date.value}T23:59:59.999`);
     if (Number.isNaN(end.getTime())) return { problem: 'Choose a date.' };
