@@ -2,11 +2,12 @@ import { spawn } from 'node:child_process';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ApiKey } from '../../src/transport/http/settings/page/api.js';
+import type { ApiKey, CreatedApiKey } from '../../src/transport/http/settings/page/api.js';
 import { createDateFormat } from '../../src/transport/http/settings/page/dates.js';
 import { keyState } from '../../src/transport/http/settings/page/key-state.js';
 import { nextPageOf } from '../../src/transport/http/settings/page/next-page-of.js';
 import { receiptText } from '../../src/transport/http/settings/page/receipt-text.js';
+import { rotationNote } from '../../src/transport/http/settings/page/rotation-note.js';
 import { type Language, snippet, variableName } from '../../src/transport/http/settings/page/snippets.js';
 import { workflowLabels } from '../../src/transport/http/settings/page/workflow-labels.js';
 import { namesUnknownWorkflow, workflowNames } from '../../src/transport/http/settings/page/workflow-names.js';
@@ -115,6 +116,25 @@ describe('the receipt', () => {
     expect(receiptText({ confirmed_in_ms: 3150, sidecars: { acknowledged: 0, expired: 2 } }).detail).toMatch(
       /^2 sidecars did not answer; their right /,
     );
+  });
+});
+
+describe('the note about a rotated key', () => {
+  const british = createDateFormat(['en-GB'], 'UTC');
+  const old = (expiresInMs: number | null) =>
+    ({
+      key_prefix: 'nk_live_4be1',
+      expires_at: expiresInMs === null ? null : new Date(NOW + expiresInMs).toISOString(),
+    }) as ApiKey;
+
+  it.each([
+    [null, 24, 'Replaces nk_live_4be1…, which stops working after 24 hours.'],
+    [30 * DAY, 24, 'Replaces nk_live_4be1…, which stops working after 24 hours.'],
+    [2 * HOUR, 24, 'Replaces nk_live_4be1…, which expires in 2 hours.'],
+    [2 * HOUR, 1, 'Replaces nk_live_4be1…, which stops working after 1 hour.'],
+    [2 * HOUR, 0, 'Replaces nk_live_4be1…, which is refused everywhere.'],
+  ])('that had %j ms left and an overlap of %d hours', (leftMs, hours, text) => {
+    expect(rotationNote(old(leftMs), {} as CreatedApiKey, hours * 3600, british, NOW)).toBe(text);
   });
 });
 

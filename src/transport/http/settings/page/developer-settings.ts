@@ -7,8 +7,8 @@ import { describeProblem } from './describe-problem.js';
 import { h } from './dom.js';
 import { createKeyList } from './key-list.js';
 import { createNewKeyBanners } from './new-key-banners.js';
-import { overlapText } from './overlaps.js';
-import { receiptText } from './receipt-text.js';
+import { now } from './now.js';
+import { rotationNote } from './rotation-note.js';
 import { createSessionNotice } from './session-notice.js';
 import { onChangeElsewhere, tellOtherTabs } from './tabs.js';
 import { namesUnknownWorkflow, type WorkflowNames, workflowNames } from './workflow-names.js';
@@ -83,13 +83,7 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
       },
       onRotated(old, replacement, overlapSeconds) {
         if (overlapSeconds === 0) banners.remove(old.id);
-        const fate =
-          overlapSeconds > 0
-            ? `Replaces ${old.key_prefix}…, which stops working ${overlapText(overlapSeconds)}.`
-            : replacement.receipt
-              ? `Replaces ${old.key_prefix}…: ${receiptText(replacement.receipt).headline.toLowerCase()}.`
-              : `Replaces ${old.key_prefix}…, which is refused everywhere.`;
-        showNewKey(replacement, fate);
+        showNewKey(replacement, rotationNote(old, replacement, overlapSeconds, dates, now()));
       },
       onSignedOut: signedOut,
       onStale: () => void loadKeys(),
