@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { CHROMIUM } from './support/chromium.js';
+import { VARIANTS } from './support/open-page.js';
 import { pagesUnderTest } from './support/pages-under-test.js';
 import { programIsHere } from './support/program-is-here.js';
 
@@ -160,4 +161,31 @@ describe.skipIf(!programIsHere(CHROMIUM))('what changes elsewhere', { timeout: 6
     const shown = await page.getByRole('region', { name: 'API key created' }).allTextContents();
     expect(shown).toEqual([expect.stringContaining('Of two')]);
   });
+
+  it.each(VARIANTS.filter(({ colorScheme }) => colorScheme === 'light'))(
+    'never covers what has the focus at $width px with the notice about the session',
+    async (variant) => {
+      await pages.platform.seed(Array.from({ length: 20 }, (_, i) => ({ name: `Key ${i}` })));
+      const { page } = await pages.open({ ...variant, height: 600 });
+      await page.getByText('Key 19').waitFor();
+      pages.platform.signedIn = false;
+      await comeBack(page);
+      await page.getByText('Your session has ended').waitFor();
+      await page.getByRole('button', { name: 'Revoke key Key 0' }).focus();
+      const name = page.getByLabel('Key Name');
+      let steps = 0;
+      // From the last key backwards to the first field.
+      while (!(await name.evaluate((element) => element === document.activeElement))) {
+        await page.keyboard.press('Shift+Tab');
+        const gap = await page.evaluate(() => {
+          const notice = document.querySelector('.session-slot')?.getBoundingClientRect().bottom ?? 0;
+          const focused = document.activeElement?.getBoundingClientRect().top ?? 0;
+          return focused - notice;
+        });
+        expect({ steps, covered: gap < 0 }).toEqual({ steps, covered: false });
+        steps += 1;
+      }
+      expect(steps).toBeGreaterThan(40);
+    },
+  );
 });

@@ -80,6 +80,14 @@ describe.skipIf(!programIsHere(CHROMIUM))('the search among workflows', { timeou
     },
   );
 
+  it('lets the Tab key go on to the next field while it is open', async () => {
+    const { page, scope } = await open();
+    await scope.click();
+    await page.getByRole('option', { name: 'All workflows' }).waitFor();
+    await page.keyboard.press('Tab');
+    expect(await page.getByLabel('Expires').evaluate((element) => element === document.activeElement)).toBe(true);
+  });
+
   it('keeps what was chosen when its text is only deleted', async () => {
     const { page, scope } = await open();
     await scope.fill('Workflow 7');

@@ -23,7 +23,8 @@ interface Choice {
 export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeControl {
   const choices: readonly Choice[] = [{ id: null, label: ALL_WORKFLOWS }, ...workflowLabels(workflows)];
   const listId = uniqueId('workflows');
-  const list = h('ul', { id: listId, class: 'options', role: 'listbox', 'aria-label': 'Workflows' });
+  // Not a stop of the Tab key, which browsers make of what scrolls: it would be gone when the focus arrives.
+  const list = h('ul', { id: listId, class: 'options', role: 'listbox', 'aria-label': 'Workflows', tabindex: -1 });
   const note = h('p', { class: 'options-note', role: 'status' });
   const popup = h('div', { class: 'options-popup', hidden: true }, list, note);
   const input = h('input', {
