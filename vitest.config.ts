@@ -41,7 +41,7 @@ export default defineConfig({
       plain('client', 20_000),
       withDatabase('contract'),
       withDatabase('integration', 60_000),
-      withDatabase('process', 60_000),
+      withDatabase('process', 120_000),
       apart('mesh', 120_000),
       apart('deploy', 240_000),
       apart('browser', 120_000),

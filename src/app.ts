@@ -1,6 +1,5 @@
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Server as TlsServer, ServerOptions as TlsServerOptions } from 'node:https';
 import type { FastifyInstance } from 'fastify';
 import { AggregatorRegistry, Registry } from 'prom-client';
 import { Invalidation } from './coherence/invalidation.js';
@@ -14,15 +13,18 @@ import { defaultCatalogue } from './domain/default-catalogue.js';
 import { KeyTags } from './domain/key-tag.js';
 import { type MethodCatalogue, parseCatalogue } from './domain/method-catalogue.js';
 import { mintRawKey } from './domain/raw-key.js';
-import { CleanupStack, whenForced } from './lifecycle.js';
+import { CleanupStack } from './lifecycle.js';
 import { PrometheusMetrics } from './observability/prometheus-metrics.js';
 import { systemClock } from './observability/system-clock.js';
 import { systemTimers } from './observability/system-timers.js';
+import type { BulkSource } from './ports/bulk-source.js';
+import type { CacheControl } from './ports/cache-control.js';
 import type { Logger } from './ports/logger.js';
 import type { Metrics, ReloadOutcome } from './ports/metrics.js';
 import { ALL_PROTECTIONS, type Protections } from './ports/protections.js';
 import type { SessionSource } from './ports/session-source.js';
 import type { Tracing } from './ports/tracing.js';
+import { whenAborted } from './ports/when-aborted.js';
 import { within } from './ports/within.js';
 import { AppKeyService } from './service/app-keys.js';
 import { createAuthorizer } from './service/authorize.js';
@@ -37,6 +39,7 @@ import { CachedWorkflowStore } from './store/cached-workflow-store.js';
 import { startEmbeddedPostgres } from './store/embedded/embedded-postgres.js';
 import { seedWorkflows } from './store/embedded/seed.js';
 import { ObservedSource } from './store/observed-source.js';
+import { EventPruning } from './store/postgres/event-pruning.js';
 import { assertSchemaKnown, migrate } from './store/postgres/migrate.js';
 import { createPool } from './store/postgres/pool.js';
 import { PostgresChangeFeed } from './store/postgres/postgres-change-feed.js';
@@ -47,7 +50,6 @@ import { PostgresRevocationLog } from './store/postgres/postgres-revocation-log.
 import { PostgresSessionSource } from './store/postgres/postgres-session-source.js';
 import { PostgresUsageSink } from './store/postgres/postgres-usage-sink.js';
 import { PostgresWorkflowSource } from './store/postgres/postgres-workflow-source.js';
-import { pruneEvents } from './store/postgres/prune-events.js';
 import { QueryRunner } from './store/postgres/run-query.js';
 import { workflowsRaiseEvents } from './store/postgres/workflows-raise-events.js';
 import type { ExtractionRules } from './transport/extract.js';
@@ -59,12 +61,13 @@ import { createGrpcServer } from './transport/grpc/server.js';
 import { tlsServerCredentials } from './transport/grpc/tls-credentials.js';
 import { createHttpApp } from './transport/http/app.js';
 import { forwardAuth } from './transport/http/forward-auth.js';
+import { HttpListener } from './transport/http/http-listener.js';
 import { createMetricsApp } from './transport/http/metrics-app.js';
 import { createSessions } from './transport/http/sessions/create-sessions.js';
 import { settingsPage } from './transport/http/settings/settings-page.js';
+import { httpTls } from './transport/http/tls-options.js';
 import { RoutesWatcher } from './transport/routes-watcher.js';
-import { removeStaleSocket } from './transport/stale-socket.js';
-import { type TlsFiles, type TlsMaterial, watchTlsFiles } from './transport/tls-files.js';
+import { type TlsFiles, watchTlsFiles } from './transport/tls-files.js';
 
 /** What the process tells the application about itself, and what tests replace. */
 export interface AppParts {
@@ -119,7 +122,6 @@ const COHERENCE_CONNECTIONS = 3;
 const FIRST_LEASE_PATIENCE_MS = 5_000;
 /** Most events applied one by one; a sidecar that is further behind starts over. */
 const HISTORY_READ_LIMIT = 50_000;
-const PRUNE_INTERVAL_MS = 3_600_000;
 
 /** Builds the sidecar. Nothing is opened before `start`. */
 export function createApp(config: Config, parts: AppParts): App {
@@ -264,7 +266,7 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
   const { runner, coherenceRunner } = database;
   const history = new PostgresHistory(coherenceRunner, logger);
   // The caches need the lease and the lease needs the caches: the lease learns of them by this list, before it starts.
-  const controls: ConstructorParameters<typeof Invalidation>[0][number][] = [];
+  const controls: CacheControl[] = [];
   const lease = new LeaseDriver({
     options: {
       leaseMs: config.leaseMs,
@@ -290,10 +292,10 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
   });
 
   // Outermost first: memory under a lease, reads of one turn together, each statement measured, PostgreSQL.
-  const batched = <K, V>(name: 'keys' | 'workflows', source: ConstructorParameters<typeof ObservedSource<K, V>>[0]) =>
-    new BatchedReads<K, V>({ source: observed(name, source), name, metrics, timers: systemTimers });
-  const observed = <K, V>(name: 'keys' | 'workflows', source: ConstructorParameters<typeof ObservedSource<K, V>>[0]) =>
+  const observed = <K, V>(name: 'keys' | 'workflows', source: BulkSource<K, V>) =>
     new ObservedSource<K, V>(source, name, metrics, systemClock);
+  const batched = <K, V>(name: 'keys' | 'workflows', source: BulkSource<K, V>) =>
+    new BatchedReads<K, V>({ source: observed(name, source), name, metrics, timers: systemTimers });
   const keyStore = new CachedKeyStore(
     { reads: batched('keys', new PostgresKeySource(runner, logger)), lease, metrics, maxKeys: config.cacheMaxKeys },
     protections,
@@ -328,7 +330,9 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
   stack.defer('lease', () => lease.stop());
   feed.start(() => lease.hint());
   stack.defer('change feed', () => feed.stop());
-  prunePeriodically(base, runner);
+  const pruning = new EventPruning(runner, systemTimers, logger);
+  pruning.start();
+  stack.defer('event pruning', () => pruning.stop());
 
   const barrier = new RevocationBarrier({
     history,
@@ -363,22 +367,6 @@ async function startCore(base: Foundation, database: OpenDatabase, catalogue: Me
     watch,
     sessionSource: new PostgresSessionSource(runner),
   };
-}
-
-function prunePeriodically({ logger, stack }: Foundation, runner: QueryRunner): void {
-  let cancel = (): void => {};
-  const schedule = () => {
-    cancel = systemTimers.after(PRUNE_INTERVAL_MS, () => {
-      void pruneEvents(runner)
-        .then((pruned) => logger.debug('old events deleted', { pruned }))
-        .catch((error: unknown) =>
-          logger.warn('old events could not be deleted; the next try is in an hour', { error }),
-        )
-        .finally(schedule);
-    });
-  };
-  schedule();
-  stack.defer('event pruning', () => cancel());
 }
 
 async function startRoutes(
@@ -420,7 +408,7 @@ async function startGrpc(
       tracing: base.tracing,
     });
     stack.defer(name, async (forced) => {
-      whenForced(forced, () => void server.drain(0));
+      whenAborted(forced, () => void server.drain(0));
       await server.drain(config.drainMs);
     });
     const bound: string[] = [];
@@ -499,54 +487,11 @@ async function startMetrics(
   );
 }
 
-/**
- * TLS options of an HTTP listener. With an authority of clients, each must show a certificate signed by it;
- * `refuseStrangers` false: strangers are let in, and the application tells them apart (probes have no certificate).
- */
-function httpTls(tls: TlsFiles | null, refuseStrangers: boolean): TlsServerOptions | null {
-  if (tls === null) return null;
-  const { clientCa } = tls.current;
-  return {
-    ...secureContextOf(tls.current),
-    minVersion: 'TLSv1.2',
-    ...(clientCa === null ? {} : { requestCert: true, rejectUnauthorized: refuseStrangers }),
-  };
-}
-
-/** Removes the socket files that a killed process left behind at these addresses, so that they can be bound again. */
-export async function clearSocketFiles(addresses: readonly ListenAddress[]): Promise<void> {
-  for (const address of addresses) if (address.kind === 'unix') await removeStaleSocket(address.path);
-}
-
-function secureContextOf({ cert, key, clientCa }: TlsMaterial) {
-  return { cert, key, ...(clientCa === null ? {} : { ca: clientCa }) };
-}
-
+/** Opens a listener, to be closed by unwinding the stack; resolves with its base URL. */
 async function listen(base: Foundation, app: FastifyInstance, address: ListenAddress, name: string): Promise<string> {
-  let closing = false;
-  app.server.on('request', (_, response) => {
-    // `close` ends idle connections only once; one that was busy then would be kept alive until the drain's deadline.
-    response.once('close', () => {
-      if (closing) setImmediate(() => app.server.closeIdleConnections());
-    });
-  });
-  base.stack.defer(name, async (forced) => {
-    closing = true;
-    whenForced(forced, () => app.server.closeAllConnections());
-    await app.close();
-  });
-  await clearSocketFiles([address]);
-  await app.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port });
-  const unsubscribe = base.tls?.subscribe((material) => {
-    (app.server as unknown as TlsServer).setSecureContext(secureContextOf(material));
-  });
-  base.stack.defer(`${name}'s certificates`, () => unsubscribe?.());
-  const bound = app.server.address();
-  const scheme = base.tls === null ? 'http' : 'https';
-  const url =
-    typeof bound === 'string' || bound === null
-      ? address.text
-      : `${scheme}://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
+  const listener = new HttpListener({ app, address, tls: base.tls });
+  base.stack.defer(name, (forced) => listener.close(forced));
+  const url = await listener.open();
   base.logger.info('HTTP is listening', { listener: name, address: url });
   return url;
 }

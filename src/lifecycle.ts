@@ -1,5 +1,6 @@
 import type { Awaitable } from './ports/awaitable.js';
 import type { Timers } from './ports/clock.js';
+import { whenAborted } from './ports/when-aborted.js';
 
 /**
  * Closes one thing that was opened.
@@ -8,12 +9,6 @@ import type { Timers } from './ports/clock.js';
  * be torn down at once. A cleanup that does not settle within {@link FORCED_CLEANUP_MS} of that is left behind.
  */
 export type Cleanup = (forced: AbortSignal) => Awaitable<void>;
-
-/** Calls `cut` as soon as force is used: now, if it is already. */
-export function whenForced(forced: AbortSignal, cut: () => void): void {
-  if (forced.aborted) cut();
-  else forced.addEventListener('abort', cut, { once: true });
-}
 
 /** How long, in ms, one cleanup may still take after it was told to use force. */
 export const FORCED_CLEANUP_MS = 1000;
@@ -120,7 +115,7 @@ export class CleanupStack {
       onForce = () => {
         cancel = this.timers.after(FORCED_CLEANUP_MS, () => reject(new Error('did not close in time')));
       };
-      whenForced(forced, onForce);
+      whenAborted(forced, onForce);
     });
     try {
       // In an async function, so that a synchronous throw is a rejection too.

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CleanupStack, FORCED_CLEANUP_MS, StoppedWhileStarting, whenForced } from '../src/lifecycle.js';
+import { CleanupStack, FORCED_CLEANUP_MS, StoppedWhileStarting } from '../src/lifecycle.js';
+import { whenAborted } from '../src/ports/when-aborted.js';
 import { ManualTimers } from './support/manual-timers.js';
 
 function stackWithLog() {
@@ -9,7 +10,7 @@ function stackWithLog() {
 }
 
 /** A cleanup that ends only when it is told to use force. */
-const untilForced = (forced: AbortSignal) => new Promise<void>((resolve) => whenForced(forced, resolve));
+const untilForced = (forced: AbortSignal) => new Promise<void>((resolve) => whenAborted(forced, resolve));
 
 describe('a cleanup stack', () => {
   it('closes last in, first out, one after the other', async () => {

@@ -1,16 +1,10 @@
 import cluster, { type Worker } from 'node:cluster';
-import {
-  type App,
-  type AppAddresses,
-  type AppParts,
-  clearSocketFiles,
-  createApp,
-  type MetricsSnapshot,
-} from '../app.js';
+import { type App, type AppAddresses, type AppParts, createApp, type MetricsSnapshot } from '../app.js';
 import type { Config } from '../config.js';
 import { systemClock } from '../observability/system-clock.js';
 import { systemTimers } from '../observability/system-timers.js';
 import type { CancelTimer } from '../ports/clock.js';
+import { clearSocketFiles } from '../transport/stale-socket.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
 /** How long a worker may take to be ready, ms. */

@@ -1,8 +1,14 @@
 import { lstat, unlink } from 'node:fs/promises';
 import { createConnection } from 'node:net';
+import type { ListenAddress } from '../config/listen-address.js';
 
 /** How long, in ms, a listener behind a socket file has to accept a connection before it counts as alive but stuck. */
 const PROBE_MS = 1000;
+
+/** Removes the socket files that a killed process left behind at these addresses, so that they can be bound again. */
+export async function clearSocketFiles(addresses: readonly ListenAddress[]): Promise<void> {
+  for (const address of addresses) if (address.kind === 'unix') await removeStaleSocket(address.path);
+}
 
 /**
  * Removes the socket file that a killed process left behind, so that its path can be bound again.

@@ -46,7 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'lifecycle',
   ],
   // Several processes, each with an application.
-  fleet: ['app', 'observability', 'ports', 'config'],
+  fleet: ['app', 'transport', 'observability', 'ports', 'config'],
   cli: [
     'gen',
     'app',
