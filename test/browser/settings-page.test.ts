@@ -465,6 +465,55 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
     );
   });
 
+  it('shows no more than two lines of a name of a workflow, and the rest on demand', async () => {
+    const name = 'Quarterly reconciliation of everything '.repeat(7).trim();
+    platform.workflows = Array.from({ length: 12 }, (_, i) => ({ id: `wf-${i}`, name: `${name} ${i}` }));
+    await platform.seed([{ name: 'Long', workflowId: 'wf-3' }]);
+    const { page } = await open();
+    const scope = page.locator('.key-scope');
+    await scope.getByText(name).waitFor();
+    expect(await scope.getAttribute('title')).toBe(`${name} 3`);
+    await page.getByRole('combobox', { name: 'Scope' }).click();
+    for (const clamped of [scope, page.locator('.option-label').nth(1)]) {
+      const lines = await clamped.evaluate(
+        (element) => element.clientHeight / Number.parseFloat(getComputedStyle(element).lineHeight),
+      );
+      expect(Math.round(lines)).toBe(2);
+    }
+  });
+
+  it('sets apart in a question a name that is written from right to left', async () => {
+    await platform.seed([{ name: 'מפתח' }]);
+    const { page } = await open();
+    await page.getByRole('button', { name: 'Revoke key' }).click();
+    const question = page.getByRole('heading', { name: 'Revoke "מפתח"?' });
+    expect(await textOf(question.locator('bdi'))).toBe('מפתח');
+  });
+
+  it('prints the list in light colours, without the form and the new key', async () => {
+    await platform.seed([{ name: 'Listed' }]);
+    const { page } = await open({ width: 1280, height: 860, colorScheme: 'dark' });
+    await page.getByLabel('Key Name').fill('New');
+    await page.getByRole('button', { name: 'Create' }).click();
+    await page.getByRole('listitem').filter({ hasText: 'New' }).waitFor();
+    await page.emulateMedia({ media: 'print' });
+    expect(await page.getByRole('listitem').filter({ hasText: 'Listed' }).isVisible()).toBe(true);
+    for (const hidden of [page.locator('.raw-key'), page.locator('form'), page.locator('.key-actions').first()]) {
+      expect(await hidden.isVisible()).toBe(false);
+    }
+    expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).toBe('rgb(246, 247, 249)');
+  });
+
+  it('says how many keys are shown after showing the revoked ones', async () => {
+    await platform.seed([{ name: 'Old', revoked: true }, { name: 'New' }]);
+    const { page } = await open();
+    await page.getByText('New', { exact: true }).waitFor();
+    await page.getByLabel('Show revoked keys').check();
+    await page.getByRole('status').getByText('2 keys are shown.').waitFor();
+    await page.getByLabel('Show revoked keys').uncheck();
+    await page.getByRole('status').getByText('1 key is shown.').waitFor();
+  });
+
   it('tells a browser without JavaScript what to do', async () => {
     const { page, shoot } = await open(undefined, { javaScriptEnabled: false });
     // By its place: the driver does not look for text inside `noscript`.

@@ -5,7 +5,7 @@ import { createAlert } from './notice.js';
 
 /** What a confirmation asks and does. */
 export interface ConfirmPanelParts {
-  readonly question: string;
+  readonly question: readonly Child[];
   /** The level below the heading that the question stands under. Default: `h4`, inside a row. */
   readonly heading?: 'h3' | 'h4';
   readonly body: readonly Child[];
@@ -43,7 +43,7 @@ export function createConfirmPanel(parts: ConfirmPanelParts): ConfirmPanel {
   const element = h(
     'div',
     { class: 'panel', role: 'group', 'aria-labelledby': headingId },
-    h(parts.heading ?? 'h4', { class: 'panel-question', id: headingId }, parts.question),
+    h(parts.heading ?? 'h4', { class: 'panel-question', id: headingId }, ...parts.question),
     ...parts.body,
     alerts,
     h('div', { class: 'panel-actions' }, act.element, keep),

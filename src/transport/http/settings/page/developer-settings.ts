@@ -94,7 +94,7 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
     },
     onToggleRevoked(show) {
       showRevoked = show;
-      void loadKeys();
+      void loadKeys().then(sayHowMany);
     },
     onMore: loadMore,
     onRetry() {
@@ -157,13 +157,17 @@ export function createDeveloperSettings({ api, exampleUrl }: DeveloperSettingsPa
     else list.showError(describeProblem(problem));
   }
 
+  function sayHowMany(): void {
+    announcer.say(keys.length === 1 ? '1 key is shown.' : `${keys.length} keys are shown.`);
+  }
+
   /** What went wrong, unless it is said elsewhere. */
   async function loadMore(): Promise<string | null> {
     wanted = keys.length + MORE_KEYS;
     const problem = await readKeys();
     if (problem?.signedOut === true) signedOut();
     else if (problem !== null) return describeProblem(problem);
-    else announcer.say(`${keys.length} keys are shown.`);
+    else sayHowMany();
     return null;
   }
 

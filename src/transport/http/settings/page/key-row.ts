@@ -92,9 +92,12 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames | 
   }
 
   function show(): void {
-    name.textContent = key.name;
+    // Whichever way a name is written, what stands around it keeps its order.
+    name.replaceChildren(h('bdi', {}, key.name));
     prefix.textContent = `${key.key_prefix}…`;
     scope.replaceChildren(...scopeOf(key.workflow_id, workflows));
+    // A long name is cut off.
+    scope.title = scope.textContent ?? '';
     permissions.textContent = key.permissions.map(permissionLabel).join(', ');
     revokeButton.setAttribute('aria-label', `Revoke key ${key.name}`);
     rotateButton.setAttribute('aria-label', `Rotate key ${key.name}`);
@@ -134,7 +137,7 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames | 
   function askRevoke(): void {
     open(
       createConfirmPanel({
-        question: `Revoke "${key.name}"?`,
+        question: ['Revoke "', h('bdi', {}, key.name), '"?'],
         body: [
           h(
             'p',
@@ -174,7 +177,7 @@ export function createKeyRow(initial: ApiKey, initialWorkflows: WorkflowNames | 
     }
     open(
       createConfirmPanel({
-        question: `Rotate "${key.name}"?`,
+        question: ['Rotate "', h('bdi', {}, key.name), '"?'],
         body: [
           h(
             'p',
@@ -286,7 +289,7 @@ function badgesOf(state: ReturnType<typeof keyState>): readonly HTMLElement[] {
 function scopeOf(workflowId: string | null, workflows: WorkflowNames | null): readonly (string | Node)[] {
   if (workflowId === null) return [ALL_WORKFLOWS];
   const known = workflows?.names.get(workflowId);
-  if (known !== undefined) return [known];
+  if (known !== undefined) return [h('bdi', {}, known)];
   const id = h('code', {}, workflowId);
   return workflows?.deleted.has(workflowId) === true
     ? [id, h('span', { class: 'muted' }, ' (deleted workflow)')]

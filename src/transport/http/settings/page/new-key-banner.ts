@@ -52,7 +52,7 @@ export function createNewKeyBanner({ key, note, exampleUrl, announcer, onDismiss
   function askBeforeLoss(): void {
     const panel = createConfirmPanel({
       heading: 'h3',
-      question: `Dismiss "${key.name}" without copying it?`,
+      question: ['Dismiss "', h('bdi', {}, key.name), '" without copying it?'],
       body: [h('p', {}, 'It cannot be shown again. A key that nobody has is best revoked.')],
       action: { label: 'Dismiss anyway', busyLabel: 'Dismiss anyway', className: 'button-danger' },
       keepLabel: 'Keep it',
@@ -78,7 +78,12 @@ export function createNewKeyBanner({ key, note, exampleUrl, announcer, onDismiss
       'div',
       { class: 'banner-body' },
       h('h2', { id: headingId }, "API key created — copy this key now, it won't be shown again"),
-      h('p', { class: 'banner-name' }, h('strong', { id: nameId }, key.name), note === null ? null : ` · ${note}`),
+      h(
+        'p',
+        { class: 'banner-name' },
+        h('strong', { id: nameId }, h('bdi', {}, key.name)),
+        note === null ? null : ` · ${note}`,
+      ),
       h('div', { class: 'raw-key-row' }, value, h('div', { class: 'raw-key-actions' }, copy, dismiss)),
       question,
       createQuickStart({ keyName: key.name, workflowId: key.workflow_id, exampleUrl }, announcer),

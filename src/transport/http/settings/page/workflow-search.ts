@@ -98,7 +98,7 @@ export function createWorkflowSearch(workflows: readonly Workflow[]): ScopeContr
           'aria-selected': choice === chosen ? 'true' : 'false',
           onclick: () => choose(choice),
         },
-        h('span', {}, choice.label),
+        h('bdi', { class: 'option-label' }, choice.label),
         choice === chosen && icon('check'),
       );
       return { choice, element };
