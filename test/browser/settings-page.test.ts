@@ -474,7 +474,7 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
     await scope.getByText(name).waitFor();
     expect(await scope.getAttribute('title')).toBe(`${name} 3`);
     await page.getByRole('combobox', { name: 'Scope' }).click();
-    for (const clamped of [scope, page.locator('.option-label').nth(1)]) {
+    for (const clamped of [scope.locator('bdi'), page.locator('.option-label').nth(1)]) {
       const lines = await clamped.evaluate(
         (element) => element.clientHeight / Number.parseFloat(getComputedStyle(element).lineHeight),
       );

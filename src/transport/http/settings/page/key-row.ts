@@ -289,7 +289,7 @@ function badgesOf(state: ReturnType<typeof keyState>): readonly HTMLElement[] {
 function scopeOf(workflowId: string | null, workflows: WorkflowNames | null): readonly (string | Node)[] {
   if (workflowId === null) return [ALL_WORKFLOWS];
   const known = workflows?.names.get(workflowId);
-  if (known !== undefined) return [h('bdi', {}, known)];
+  if (known !== undefined) return [h('bdi', { class: 'scope-name' }, known)];
   const id = h('code', {}, workflowId);
   return workflows?.deleted.has(workflowId) === true
     ? [id, h('span', { class: 'muted' }, ' (deleted workflow)')]
