@@ -165,7 +165,8 @@ class Reading {
 
   private read(setting: Setting<unknown>): unknown {
     const raw = this.env[setting.variable];
-    if (raw === undefined) return setting.default === undefined ? null : setting.kind.parse(setting.default);
+    const isUnset = raw === undefined || (raw === '' && setting.emptyMeans === 'unset');
+    if (isUnset) return setting.default === undefined ? null : setting.kind.parse(setting.default);
     if (raw === '' && setting.emptyMeans !== undefined) return null;
     const value = raw === '' ? undefined : setting.kind.parse(raw);
     if (value !== undefined) return value;

@@ -19,6 +19,12 @@ export const boolean: Kind<boolean> = {
   parse: (raw) => (raw === 'true' ? true : raw === 'false' ? false : undefined),
 };
 
+/** As {@link boolean}, in capitals too; as in `OTEL_` variables. */
+export const booleanInAnyCase: Kind<boolean> = {
+  allowed: boolean.allowed,
+  parse: (raw) => boolean.parse(raw.toLowerCase()),
+};
+
 /** One of a few words. */
 export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
   return { allowed: `one of ${words.join(', ')}`, parse: (raw) => words.find((word) => word === raw) };

@@ -30,7 +30,7 @@ export interface Setting<T> {
   readonly unset?: string;
   /** One or two sentences for an operator. */
   readonly about: string;
-  /** What an empty value means; without it an empty value is refused. */
+  /** What an empty value means: `unset` that the default stands in, anything else `null`. Without it empty is refused. */
   readonly emptyMeans?: string;
   /** Its value must not be shown, not even in part. */
   readonly secret?: boolean;
@@ -42,8 +42,10 @@ export type DefaultedSetting<T> = Setting<T> & { readonly default: string };
 /** The value that a setting yields. */
 export type SettingValue<S> =
   S extends DefaultedSetting<infer T>
-    ? S extends { readonly emptyMeans: string }
-      ? T | null
+    ? S extends { readonly emptyMeans: infer M }
+      ? M extends 'unset'
+        ? T
+        : T | null
       : T
     : S extends Setting<infer T>
       ? T | null

@@ -2,6 +2,7 @@ import type { DatabaseLossPolicy } from '../config.js';
 import {
   address,
   boolean,
+  booleanInAnyCase,
   collectorUrl,
   cookieName,
   databaseUrl,
@@ -352,6 +353,7 @@ export const SETTINGS = {
     kind: oneOf('http/json'),
     default: 'http/json',
     about: 'How they are sent. Collectors take it at the port of HTTP, 4318 by custom.',
+    emptyMeans: 'unset',
   },
   otlpHeaders: {
     variable: 'OTEL_EXPORTER_OTLP_HEADERS',
@@ -368,6 +370,7 @@ export const SETTINGS = {
     kind: oneOf('otlp', 'none'),
     default: 'otlp',
     about: 'Whether traces are exported, where there is an endpoint for them.',
+    emptyMeans: 'unset',
   },
   metricsExporter: {
     variable: 'OTEL_METRICS_EXPORTER',
@@ -375,6 +378,7 @@ export const SETTINGS = {
     kind: oneOf('otlp', 'none'),
     default: 'otlp',
     about: 'Whether metrics are exported, where there is an endpoint for them. `/metrics` is served all the same.',
+    emptyMeans: 'unset',
   },
   metricExportIntervalMs: {
     variable: 'OTEL_METRIC_EXPORT_INTERVAL',
@@ -382,6 +386,7 @@ export const SETTINGS = {
     kind: integer(100, 3_600_000),
     default: '60000',
     about: 'How often metrics are exported, in ms.',
+    emptyMeans: 'unset',
   },
   tracesSampler: {
     variable: 'OTEL_TRACES_SAMPLER',
@@ -396,6 +401,7 @@ export const SETTINGS = {
     ),
     default: 'parentbased_always_on',
     about: 'Which calls are traced. `parentbased_` follows the caller where it has decided.',
+    emptyMeans: 'unset',
   },
   tracesSamplerArg: {
     variable: 'OTEL_TRACES_SAMPLER_ARG',
@@ -403,6 +409,7 @@ export const SETTINGS = {
     kind: share,
     default: '1',
     about: 'Share of calls that the `traceidratio` samplers trace.',
+    emptyMeans: 'unset',
   },
   serviceName: {
     variable: 'OTEL_SERVICE_NAME',
@@ -410,6 +417,7 @@ export const SETTINGS = {
     kind: text('a name'),
     default: 'latchkey',
     about: 'Name of the service in traces and exported metrics.',
+    emptyMeans: 'unset',
   },
   resourceAttributes: {
     variable: 'OTEL_RESOURCE_ATTRIBUTES',
@@ -422,8 +430,9 @@ export const SETTINGS = {
   telemetryDisabled: {
     variable: 'OTEL_SDK_DISABLED',
     group: 'Telemetry',
-    kind: boolean,
+    kind: booleanInAnyCase,
     default: 'false',
     about: 'Export nothing, whatever the others say.',
+    emptyMeans: 'unset',
   },
 } as const satisfies Record<string, Setting<unknown>>;

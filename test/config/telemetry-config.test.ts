@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SETTINGS } from '../../src/config/settings.js';
 import { describeProblem, type Environment, parseCommandConfig, type TelemetryConfig } from '../../src/config.js';
 
 function telemetryOf(env: Environment): TelemetryConfig | null {
@@ -15,6 +16,7 @@ describe('telemetry', () => {
     ['the endpoint is empty, as platforms write what is unset', { OTEL_EXPORTER_OTLP_ENDPOINT: '' }],
     ['only a name is given', { OTEL_SERVICE_NAME: 'keys' }],
     ['it is disabled', { ...ENDPOINT, OTEL_SDK_DISABLED: 'true' }],
+    ['it is disabled in capitals', { ...ENDPOINT, OTEL_SDK_DISABLED: 'TRUE' }],
     ['nothing is to be exported', { ...ENDPOINT, OTEL_TRACES_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'none' }],
   ])('is off when %s', (_, env) => {
     expect(telemetryOf(env)).toBeNull();
@@ -28,6 +30,13 @@ describe('telemetry', () => {
       traces: { url: 'http://collector:4318/v1/traces', sampler: 'parentbased_always_on', ratio: 1 },
       metrics: { url: 'http://collector:4318/v1/metrics', intervalMs: 60_000 },
     });
+  });
+
+  it('takes an empty variable for one that is unset, as the specification of OpenTelemetry has it', () => {
+    const variables = Object.values(SETTINGS).map(({ variable }) => variable);
+    const empty = Object.fromEntries(variables.filter((name) => name.startsWith('OTEL_')).map((name) => [name, '']));
+    expect(telemetryOf(empty)).toBeNull();
+    expect(telemetryOf({ ...empty, ...ENDPOINT })).toEqual(telemetryOf(ENDPOINT));
   });
 
   it('can be of one kind alone, at a URL of its own', () => {
