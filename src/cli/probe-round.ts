@@ -122,7 +122,9 @@ async function ask({ method }: ProbeRoundParts, { client }: ProbeTarget, key: st
     const { decision, reason } = await call(client, { key, workflow: '', method });
     return { key: judgementOf(decision, reason), reason: Reason[reason] ?? `reason ${reason}` };
   } catch (error) {
-    return { key: 'undecided', reason: error instanceof Error ? error.message : String(error) };
+    const reason = error instanceof Error ? error.message : String(error);
+    // The words of OpenSSL end with line breaks.
+    return { key: 'undecided', reason: reason.replace(/\s+/g, ' ') };
   }
 }
 

@@ -107,9 +107,14 @@ async function examineDatabase(
 }
 
 function describe(findings: readonly Finding[]): string {
-  const rows = findings.flatMap(({ subject, severity, detail, remedy }) => [
-    [severity === 'fail' ? 'FAIL' : severity, subject, detail],
-    ...(remedy === null ? [] : [['', '', `→ ${remedy}`]]),
-  ]);
+  const rows = findings.flatMap(({ subject, severity, detail, remedy }) => {
+    // A file may have several mistakes, each on a line of its own.
+    const [first = '', ...more] = detail.trimEnd().split('\n');
+    return [
+      [severity === 'fail' ? 'FAIL' : severity, subject, first],
+      ...more.map((line) => ['', '', line]),
+      ...(remedy === null ? [] : [['', '', `→ ${remedy}`]]),
+    ];
+  });
   return table(['', 'WHAT', 'FOUND'], rows);
 }
