@@ -1,9 +1,3 @@
-// npm run gameday -- [--only WORD] [--seconds 3] [--json FILE] [--write]
-//
-// Plays faults on two sidecars under load, on a PostgreSQL of its own, and prints what clients saw, what metrics and the
-// shipped alert rules said, and how many calls were wrongly allowed. Exits with 1 when a revoked key was allowed after its
-// revocation had been confirmed, when the sidecars did not recover, or when a fault showed other signs than it should.
-// `--write` puts the table into docs/game-day.md.
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,14 +11,30 @@ import { SCENARIOS } from './scenarios.js';
 import { endSettings, startSetting } from './settings.js';
 import type { World } from './world.js';
 
+const USAGE = `Plays faults on two sidecars under load, on a PostgreSQL of its own, and prints what clients saw, what metrics and the
+shipped alert rules said, and how many calls were wrongly allowed. Exit code 1 when a revoked key was allowed after its
+revocation had been confirmed, when the sidecars did not recover, or when a fault showed other signs than it should.
+
+  npm run gameday -- [options]
+
+  --only WORD    only faults with this word in their name or setting
+  --seconds S    how long a fault lasts at least (3)
+  --json FILE    write what was seen to a file too
+  --write        put the table into docs/game-day.md`;
+
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
     seconds: { type: 'string', default: '3' },
     json: { type: 'string' },
     write: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(USAGE);
+  process.exit();
+}
 
 /** Where `--write` puts the table. */
 const PAGE = 'docs/game-day.md';

@@ -1,8 +1,3 @@
-// npm run scale -- [--sidecars 1,8,32,64] [--loads 0,0.7] [--revocations 300] [--lease-ms 3000] [--write]
-//
-// Measures fleets of sidecars on a PostgreSQL of its own: renewals, CPU, and how long revocations take to be confirmed,
-// idle and with decisions on every sidecar. Calculates from that what larger fleets cost. `--write` replaces
-// docs/scale.json, the figures in docs/scale.md and the plots in docs/images.
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -15,6 +10,17 @@ import { withFigures } from './figures.js';
 import { type FleetMeasured, measureFleet, summaryOf } from './measure.js';
 import { plotConfirmations, plotScale } from './plot.js';
 
+const USAGE = `Measures fleets of sidecars on a PostgreSQL of its own: renewals, CPU, and how long revocations take to be confirmed, idle
+and with decisions on every sidecar. Calculates from that what larger fleets cost.
+
+  npm run scale -- [options]
+
+  --sidecars N,…      sizes of the fleets (1,8,32,64)
+  --loads SHARE,…     share of a core that each sidecar is busy deciding (0,0.7)
+  --revocations N     how many, for each fleet (300)
+  --lease-ms MS       length of a lease (3000)
+  --write             replace docs/scale.json, the figures in docs/scale.md and the plots in docs/images`;
+
 const { values } = parseArgs({
   options: {
     sidecars: { type: 'string', default: '1,8,32,64' },
@@ -22,8 +28,13 @@ const { values } = parseArgs({
     revocations: { type: 'string', default: '300' },
     'lease-ms': { type: 'string', default: '3000' },
     write: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(USAGE);
+  process.exit();
+}
 
 const SIZES = [1, 8, 32, 64, 100, 300, 1_000, 3_000, 10_000] as const;
 const numbers = (text: string) => text.split(',').map(Number);
