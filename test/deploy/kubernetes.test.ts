@@ -30,6 +30,12 @@ function environmentOf({ env = [] }: Container): Record<string, string> {
 const named = (objects: readonly KubernetesObject[], kind: string, name: string) =>
   objects.find((each) => each.kind === kind && each.metadata.name === name);
 
+/** Whether a container runs `serve`, not a command that ends or only asks. */
+const serves = ({ args }: Container) => args?.[0] === 'serve';
+
+/** Kinds whose objects must select pods of the overlay that they are in. */
+const SELECTING = ['Deployment', 'Service', 'PodDisruptionBudget', 'NetworkPolicy'];
+
 /** The labels by which an object selects pods. */
 function selectorOf({ kind, spec }: KubernetesObject): Labels | undefined {
   const { selector, podSelector } = spec as { selector?: Labels | Selector; podSelector?: Selector };
@@ -39,7 +45,7 @@ function selectorOf({ kind, spec }: KubernetesObject): Labels | undefined {
 
 describeWithPeer('kubectl', 'the overlays for Kubernetes', () => {
   describe.each([
-    ['shared-service', ['Job latchkey-migrate', 'Deployment latchkey']],
+    ['shared-service', ['Job latchkey-migrate', 'Deployment latchkey', 'Deployment latchkey-probe']],
     ['sidecar', ['Job latchkey-migrate', 'Deployment app']],
   ])('%s', async (overlay, expected) => {
     const objects = await kustomize(`${FOLDER}/overlays/${overlay}`);
@@ -58,10 +64,9 @@ describeWithPeer('kubectl', 'the overlays for Kubernetes', () => {
     );
 
     it('sets nothing that the program would refuse', () => {
-      for (const [{ kind }, container] of latchkeys) {
-        const parsed =
-          kind === 'Job' ? parseCommandConfig(environmentOf(container)) : parseConfig(environmentOf(container));
-        expect(parsed).toHaveProperty('config');
+      for (const [, container] of latchkeys) {
+        const parse = serves(container) ? parseConfig : parseCommandConfig;
+        expect(parse(environmentOf(container))).toHaveProperty('config');
       }
     });
 
@@ -107,7 +112,7 @@ describeWithPeer('kubectl', 'the overlays for Kubernetes', () => {
     });
 
     it('probes ports that are declared, at addresses that another machine reaches', () => {
-      for (const [, container] of latchkeys.filter(([{ kind }]) => kind === 'Deployment')) {
+      for (const [, container] of latchkeys.filter(([, each]) => serves(each))) {
         const environment = environmentOf(container);
         const probes = [container.startupProbe, container.readinessProbe, container.livenessProbe];
         for (const probe of probes) {
@@ -123,7 +128,7 @@ describeWithPeer('kubectl', 'the overlays for Kubernetes', () => {
     });
 
     it('waits for the drain before it kills', () => {
-      for (const [workload, container] of latchkeys.filter(([{ kind }]) => kind === 'Deployment')) {
+      for (const [workload, container] of latchkeys.filter(([, each]) => serves(each))) {
         const drainSeconds = Number(environmentOf(container).LATCHKEY_DRAIN_MS) / 1000;
         const preStop = container.lifecycle?.preStop?.sleep?.seconds ?? 0;
         const grace = workload.spec.template.spec.terminationGracePeriodSeconds ?? 30;
@@ -145,13 +150,13 @@ describeWithPeer('kubectl', 'the overlays for Kubernetes', () => {
     });
 
     it('selects the pods that it makes', () => {
-      const [deployment] = workloads.filter(({ kind }) => kind === 'Deployment');
-      const labels = deployment?.spec.template.metadata?.labels ?? {};
-      const selectors = objects
-        .filter(({ kind }) => ['Deployment', 'Service', 'PodDisruptionBudget', 'NetworkPolicy'].includes(kind))
-        .map(selectorOf);
+      const deployments = workloads.filter(({ kind }) => kind === 'Deployment');
+      const labels = deployments.map(({ spec }) => spec.template.metadata?.labels ?? {});
+      const selectors = objects.filter(({ kind }) => SELECTING.includes(kind)).map(selectorOf);
       expect(selectors.length).toBeGreaterThan(2);
-      for (const selector of selectors) expect(labels).toMatchObject(selector ?? { missing: true });
+      for (const selector of selectors) {
+        expect(labels).toContainEqual(expect.objectContaining(selector ?? { missing: true }));
+      }
     });
   });
 
@@ -163,6 +168,30 @@ describeWithPeer('kubectl', 'the overlays for Kubernetes', () => {
       { name: 'latchkey', restartPolicy: 'Always', startupProbe: { httpGet: { path: '/readyz' } } },
     ]);
     expect(containers.map(({ name }) => name)).toEqual(['app']);
+  });
+
+  it('probes the service at its name, lets the probe through, and has it scraped', async () => {
+    const objects = await kustomize(`${FOLDER}/overlays/shared-service`);
+    const probe = named(objects, 'Deployment', 'latchkey-probe') as Workload;
+    const labels = probe.spec.template.metadata?.labels ?? {};
+    const [{ args = [], ports } = {} as Container] = probe.spec.template.spec.containers;
+    expect(named(objects, 'Service', 'latchkey')?.spec).toMatchObject({
+      ports: expect.arrayContaining([expect.objectContaining({ name: 'grpc', port: 50051 })]),
+    });
+    expect(args).toEqual(
+      expect.arrayContaining(['--targets=latchkey:50051', `--metrics-address=0.0.0.0:${ports?.[0]?.containerPort}`]),
+    );
+    // The service wants a certificate of whoever asks, where it has TLS.
+    expect(args.filter((each) => each.startsWith('--tls-'))).toHaveLength(3);
+    expect(named(objects, 'NetworkPolicy', 'latchkey')?.spec).toMatchObject({
+      ingress: expect.arrayContaining([
+        { from: [{ podSelector: { matchLabels: labels } }], ports: [{ port: 'grpc' }] },
+      ]),
+    });
+    expect(named(objects, 'PodMonitor', 'latchkey-probe')?.spec).toMatchObject({
+      selector: { matchLabels: labels },
+      podMetricsEndpoints: [{ port: ports?.[0]?.name }],
+    });
   });
 
   it('leaves the number of pods to the autoscaler', async () => {
