@@ -216,7 +216,9 @@ describe.skipIf(!programIsHere(CHROMIUM))('the Developer settings page', { timeo
       await page.getByText('Your session has ended').waitFor();
       expect(await axe()).toEqual([]);
       await shoot('session-ended');
+      const refused = page.waitForResponse((response) => response.url().includes('/api/keys'));
       await page.getByRole('button', { name: 'I have signed in' }).click();
+      expect((await refused).status()).toBe(401);
       await page.getByText('Your session has ended').waitFor();
       platform.signedIn = true;
       await page.getByRole('button', { name: 'I have signed in' }).click();
