@@ -23,7 +23,7 @@ export interface RevocationBarrierParts {
 /** Delays between two looks at the rows, ms: acknowledgements take 2 to 5 ms, so the first looks are close together. */
 const POLL_DELAYS_MS = [1, 1, 1, 2, 2, 4, 8, 16, 32] as const;
 const POLL_DELAY_LAST_MS = 50;
-/** Where a sidecar may answer from memory for an hour, so may this wait be: then a look a few times in a hundredth of it. */
+/** Where a sidecar may answer from memory for an hour, so long may this wait be: the delay grows with the time waited. */
 const POLL_DELAY_SHARE = 0.01;
 /** How long the first look may fail before the barrier gives up, ms. Later looks may fail until the wait is over. */
 const FIRST_READING_PATIENCE_MS = 5_000;

@@ -18,6 +18,7 @@ let timers: FakeTimers;
 let history: ScriptedHistory;
 let metrics: RecordingMetrics;
 let told: string[];
+let warnings: unknown[];
 let driver: LeaseDriver;
 
 beforeEach(() => {
@@ -26,6 +27,7 @@ beforeEach(() => {
   history = new ScriptedHistory();
   metrics = new RecordingMetrics();
   told = [];
+  warnings = [];
   let ids = 0;
   driver = new LeaseDriver({
     options: { leaseMs: LEASE_MS, lossMs: 0, nextId: () => `id-${++ids}`, random: () => 1, readLimit: 100 },
@@ -40,7 +42,7 @@ beforeEach(() => {
     clock,
     timers,
     metrics,
-    logger: silentLogger,
+    logger: { ...silentLogger, warn: (_, fields) => warnings.push(fields) },
   });
 });
 
@@ -57,6 +59,13 @@ async function lease(): Promise<void> {
 }
 
 describe('the driver', () => {
+  it('warns with what the database said, not only that it failed', async () => {
+    driver.start();
+    history.last('register').reject();
+    await settle();
+    expect(warnings).toEqual([expect.objectContaining({ outcome: 'failed', error: expect.any(Error) })]);
+  });
+
   it('holds a lease once registration and reading were answered, and says so', async () => {
     driver.start();
     expect(driver.held()).toBe(NO_LEASE);
